@@ -1,0 +1,95 @@
+"""The innermost wrapper of every route: it counts.
+
+A Stack puts it around every leaf, whatever the leaf is (an adapter, a wrapped client, a user's function), so
+that an attempt is counted where it really leaves and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .call import Attempt, Call
+from .errors import AttemptsSpent, ProviderError, RouteRefused
+from .events import AttemptEnded, AttemptStarted
+from .layer import Layer, Steps, send
+from .reply import Outcome, Reply
+from .request import Request
+
+__all__ = ["Count"]
+
+
+@dataclass(frozen=True)
+class Count(Layer):
+    """Opens and closes the Attempt in the ledger, tells observers, and refuses beyond the cap.
+
+    Args:
+        route: the name of the route whose leaf is wrapped.
+        provider: the name of who answers there.
+    """
+
+    route: str = ""
+    provider: str = ""
+    kind: ClassVar[str] = "count"
+    # Not annotated, so no fields: it is no part of the user's list, and has no say in these.
+    name = "count"
+    scope = "route"
+
+    def handle(self, request: Request) -> Steps:
+        """Counts one attempt."""
+        call = request.call
+        if call.attempts_left <= 0:
+            raise AttemptsSpent(f"the call has made its {call.cap} attempts", route=self.route, provider=self.provider)
+        attempt = _begin(call, self.route, self.provider, request.model)
+        if call.observers:
+            call.emit(AttemptStarted(attempt))
+        try:
+            reply = yield from send(request)
+        except BaseException as error:
+            _end(call, attempt, error)
+            raise
+        attempt.first_event = call.clock.now()
+        reply.attempts = call.attempts
+        if request.changes:
+            reply.changes = {**request.changes, **reply.changes}
+        if not reply.provider:
+            reply.provider = self.provider
+        if not reply.model:
+            reply.model = request.model
+
+        def settle(reply: Reply) -> None:
+            attempt.usage = reply.usage
+            _end(call, attempt, reply.error, reply.outcome)
+
+        reply.on_end(settle)
+        return reply
+
+
+def _begin(call: Call, route: str, provider: str, model: str) -> Attempt:
+    before = 0
+    for earlier in call.attempts:
+        before += earlier.route == route
+    attempt = Attempt(len(call.attempts) + 1, route, provider, model, before, call.clock.now())
+    call.attempts.append(attempt)
+    return attempt
+
+
+def _end(call: Call, attempt: Attempt, error: BaseException | None, outcome: Outcome | None = None) -> None:
+    attempt.ended = call.clock.now()
+    if isinstance(error, ProviderError) and not isinstance(error, RouteRefused):
+        attempt.outcome = "error"
+        attempt.error_class = error.error_class
+        attempt.reason = error.reason
+        attempt.status = error.status
+        attempt.retry_after = error.retry_after
+        error.route = error.route or attempt.route
+        error.provider = error.provider or attempt.provider
+        error.model = error.model or attempt.model
+        error.attempts = call.attempts
+    elif isinstance(error, Exception):
+        attempt.outcome, attempt.reason = "error", type(error).__name__
+    else:
+        # No error at all: as the reply says. An interrupt or a cancellation: the caller's, nobody's failure.
+        attempt.outcome = outcome.value if outcome is not None else "closed"
+    if call.observers:
+        call.emit(AttemptEnded(attempt))

@@ -1,0 +1,92 @@
+"""What happens during a call: one frozen dataclass per happening.
+
+Layers tell, observers listen (`Call.observe`, `Stack(observers=...)`). No event carries a prompt, an answer or
+a key, so that whatever an observer does with one is safe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .call import Attempt
+from .errors import Problem, ProviderError
+
+__all__ = [
+    "AttemptEnded",
+    "AttemptStarted",
+    "BreakerChanged",
+    "Event",
+    "FellBack",
+    "ParametersDoubted",
+    "RetryScheduled",
+    "RouteSkipped",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A request is about to leave for a provider."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt is over; of a stream, when the stream is over. `attempt.outcome` says how."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """The same route will be tried again after `delay` seconds."""
+
+    route: str
+    error: ProviderError
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSkipped:
+    """A route refused without an attempt: its breaker is open, or it rests."""
+
+    route: str
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A router moves on from one route to another."""
+
+    origin: str
+    target: str
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A route's breaker changed state: "closed", "open", "half-open" or "isolated".
+
+    `error` is the error that moved it, detached, or None; `until` the moment on the call's clock at which the
+    route admits again, or None.
+    """
+
+    route: str
+    before: str
+    after: str
+    error: ProviderError | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersDoubted:
+    """Validate found problems and was told to warn only; the request went on as it was."""
+
+    problems: tuple[Problem, ...]
+
+
+Event: TypeAlias = (
+    AttemptStarted | AttemptEnded | RetryScheduled | RouteSkipped | FellBack | BreakerChanged | ParametersDoubted
+)
+"""Any of the happenings above."""

@@ -1,0 +1,358 @@
+"""Layer: a middleware written as a generator, so that one text serves threads and asyncio.
+
+A layer's `handle` yields what it wants done and receives what came of it:
+
+    class Shout(Layer):
+        name = "shout"
+
+        def handle(self, request):
+            reply = yield request          # send it on; the reply comes back, or the error is raised here
+            ...
+            return reply
+
+It does no I/O and never sleeps: two small drivers do, `Bound` for threads and `AsyncBound` for asyncio. A test
+drives a layer by hand with `next`, `send` and `throw`. There are four effects that a layer may yield:
+
+    Request   send it inward                      -> the Reply, or the error
+    Via       send a request along a route        -> the Reply, or the error    (routers only)
+    Sleep     let time pass                       -> None, or DeadlineExceeded if it does not fit
+    Run       call a function that waits for I/O  -> its result                 (remote storage only)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+
+from .call import Call
+from .errors import Problem
+from .reply import Reply
+from .request import Request
+
+if TYPE_CHECKING:
+    from .router import Route
+
+__all__ = [
+    "AsyncBound",
+    "AsyncHandler",
+    "Bound",
+    "Effect",
+    "Handler",
+    "Layer",
+    "Middleware",
+    "Run",
+    "Running",
+    "Scope",
+    "Sleep",
+    "Steps",
+    "Via",
+    "middleware",
+    "send",
+]
+
+Handler: TypeAlias = Callable[[Request], Reply]
+"""Anything that takes a Request and returns a Reply: an adapter, a router, a whole Stack."""
+
+AsyncHandler: TypeAlias = Callable[[Request], Awaitable[Reply]]
+"""A Handler for asyncio."""
+
+Middleware: TypeAlias = Callable[[Handler], Handler]
+"""Anything that takes a Handler and returns a Handler."""
+
+Scope: TypeAlias = Literal["call", "route"]
+"""What a layer guards: the whole call, or one route at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Effect: let that many seconds pass. The driver raises DeadlineExceeded in its place if it does not fit."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """Effect: send the request along this route. For routers."""
+
+    route: Route
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Effect: call a function that waits for remote storage; its result comes back."""
+
+    function: Callable[[], Any]
+
+
+Effect: TypeAlias = Request | Via | Sleep | Run
+Steps: TypeAlias = Generator[Effect, Any, Reply]
+"""What `handle` is: a generator of effects that returns the reply."""
+
+
+class Running(Protocol):
+    """The running half of a layer: what `handle` belongs to, with whatever state it owns."""
+
+    def handle(self, request: Request) -> Steps:
+        """Runs once per call; its local variables are the state of that call."""
+        ...
+
+
+def send(request: Request) -> Generator[Request, Reply, Reply]:
+    """`reply = yield from send(request)`: the same as `reply = yield request`, but typed for the checker."""
+    return (yield request)
+
+
+class Layer:
+    """Inert configuration of one concern; subclasses are frozen dataclasses with a `handle` or a `bind`.
+
+    Attributes:
+        name: what `disable`, `part` and `print(stack)` call it; unique per scope in a stack.
+        scope: "call" guards the whole call; "route" guards each route below, with state of its own.
+        kind: what the layer is, whatever its name; the rules below speak of kinds.
+        not_outside: kinds that this layer must not stand outside of, each with the reason.
+        not_inside: kinds that this layer must not stand inside of, each with the reason; "*" is every kind
+            but those in `but_inside`.
+    """
+
+    name: str = "layer"
+    scope: Scope = "call"
+    kind: ClassVar[str] = ""
+    not_outside: ClassVar[dict[str, str]] = {}
+    not_inside: ClassVar[dict[str, str]] = {}
+    but_inside: ClassVar[frozenset[str]] = frozenset()
+
+    def bind(self, handler: Any) -> Running:
+        """Makes the running half for one handler. A layer without state is its own running half."""
+        return self
+
+    def companion(self) -> Layer | None:
+        """A layer that must be outermost for this one to make sense; a Stack adds it if it is missing."""
+        return None
+
+    def handle(self, request: Request) -> Steps:
+        """What the layer does with one call; see the module's text."""
+        raise TypeError(f"{type(self).__name__} needs a handle() or a bind()")
+
+    def __call__(self, handler: Handler) -> Handler:
+        """Wraps a handler, for threads. `AsyncStack` does the same for asyncio."""
+        return Bound(self, handler)
+
+
+class _Wrapped:
+    """What the two drivers share: one layer bound to one handler, and what shows through from further in."""
+
+    __slots__ = ("_handle", "handler", "layer", "name", "provider", "route", "running", "timeouts")
+
+    def __init__(self, layer: Layer, handler: Any) -> None:
+        self.layer = layer
+        self.handler = handler
+        self.name = layer.name
+        self.route: str = getattr(handler, "route", "")
+        self.provider: str = getattr(handler, "provider", "")
+        self.timeouts: Any = getattr(handler, "timeouts", None)
+        self.running = layer.bind(handler)
+        self._handle = self.running.handle
+
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        """What is wrong with the request, as the handler further in sees it."""
+        check = getattr(self.handler, "check", None)
+        return () if check is None else tuple(check(request))
+
+    def __repr__(self) -> str:
+        return f"{self.layer!r}({self.handler!r})"
+
+
+class Bound(_Wrapped):
+    """A layer around a handler, driven in the calling thread."""
+
+    __slots__ = ()
+
+    def __call__(self, request: Request) -> Reply:
+        """Runs the layer for one request."""
+        if request.off and self.name in request.off:
+            return self.handler(request)  # type: ignore[no-any-return]
+        if request._call is None:
+            request = request.under(Call())
+        return drive(self._handle(request), self.handler, request.call)
+
+
+def drive(steps: Steps, handler: Any, call: Call) -> Reply:
+    """Carries out the effects of one generator in the calling thread, and gives what it returns."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                kind = type(effect)
+                if kind is Request:
+                    result = handler(effect)
+                elif kind is Via:
+                    result = effect.route(effect.request)  # type: ignore[union-attr]
+                elif kind is Sleep:
+                    _must_fit(call, effect)
+                    result = call.clock.sleep(effect.seconds)  # type: ignore[union-attr]
+                elif kind is Run:
+                    result = effect.function()  # type: ignore[union-attr]
+                else:
+                    raise _not_an_effect(effect)
+            except BaseException as error:  # noqa: BLE001 - the layer must see everything, to release what it holds
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+class AsyncBound(_Wrapped):
+    """A layer around a handler, driven on the running event loop. The handler may be async or not."""
+
+    __slots__ = ("_foreign",)
+
+    def __init__(self, layer: Layer, handler: Any) -> None:
+        super().__init__(layer, handler)
+        # Code that is not driven by us knows no deadline: it is cancelled when time is up.
+        self._foreign = not getattr(handler, "driven", False)
+
+    driven = True
+
+    async def __call__(self, request: Request) -> Reply:
+        """Runs the layer for one request."""
+        if request.off and self.name in request.off:
+            return await _settled(self.handler(request))  # type: ignore[no-any-return]
+        if request._call is None:
+            request = request.under(Call())
+        return await adrive(self._handle(request), self.handler, request.call, self._foreign)
+
+
+async def adrive(steps: Steps, handler: Any, call: Call, foreign: bool = False) -> Reply:
+    """Carries out the effects of one generator on the event loop, and gives what it returns.
+
+    Args:
+        steps: the generator.
+        handler: where its Requests go.
+        call: the ledger; its deadline cancels a foreign handler.
+        foreign: whether the handler is code that no driver of ours runs.
+    """
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                kind = type(effect)
+                if kind is Request:
+                    if foreign and call.deadline is not None:
+                        result = await _before_deadline(handler(effect), call)
+                    else:
+                        result = await _settled(handler(effect))
+                elif kind is Via:
+                    result = await _settled(effect.route(effect.request))  # type: ignore[union-attr]
+                elif kind is Sleep:
+                    _must_fit(call, effect)
+                    result = await call.clock.asleep(effect.seconds)  # type: ignore[func-returns-value,union-attr]
+                elif kind is Run:
+                    result = await _in_worker(effect.function)  # type: ignore[union-attr]
+                else:
+                    raise _not_an_effect(effect)
+            except BaseException as error:  # noqa: BLE001 - the layer must see everything, to release what it holds
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def _must_fit(call: Call, effect: Any) -> None:
+    if not call.fits(effect.seconds):
+        raise call.too_late()
+
+
+def _not_an_effect(effect: object) -> TypeError:
+    return TypeError(
+        f"a layer yielded {type(effect).__name__}: it may yield a Request, Sleep(seconds), "
+        f"Via(route, request) or Run(function)"
+    )
+
+
+async def _settled(result: Any) -> Any:
+    return await result if hasattr(result, "__await__") else result
+
+
+async def _before_deadline(result: Any, call: Call) -> Any:
+    if not hasattr(result, "__await__"):
+        return result
+    import asyncio
+
+    try:
+        async with asyncio.timeout(call.time_left) as limit:
+            return await result
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise call.too_late() from error
+
+
+_worker: Any = None
+
+
+async def _in_worker(function: Callable[[], Any]) -> Any:
+    """Runs a function that waits for remote storage on one thread, so that it holds neither loop nor a crowd."""
+    global _worker
+    import asyncio
+
+    if _worker is None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        _worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mainstay-storage")
+    return await asyncio.get_running_loop().run_in_executor(_worker, function)
+
+
+class _FunctionLayer(Layer):
+    """A layer made of one generator function."""
+
+    def __init__(self, function: Callable[[Request], Steps], name: str, scope: Scope) -> None:
+        self.name = name
+        self.scope = scope
+        self.handle = function  # type: ignore[method-assign,assignment]
+
+    def __repr__(self) -> str:
+        return f"<layer {self.name}>"
+
+
+def middleware(function: Callable[[Request], Steps] | None = None, *, name: str = "", scope: Scope = "call") -> Any:
+    """Turns a generator function into a layer.
+
+        @middleware
+        def stamp(request):
+            reply = yield request
+            return reply
+
+    Args:
+        function: takes a Request, yields effects, returns the reply.
+        name: what the layer is called; the function's own name unless given.
+        scope: "call" or "route".
+
+    Returns:
+        A Layer, or a decorator that makes one if only options were given.
+
+    Raises:
+        TypeError: if the function is not a generator function.
+    """
+
+    def make(function: Callable[[Request], Steps]) -> Layer:
+        import inspect
+
+        if not inspect.isgeneratorfunction(function):
+            raise TypeError(
+                f"@middleware needs a generator function: {getattr(function, '__name__', function)!r} has no "
+                f"`reply = yield request`. A plain `def outer(handler)` can be put into a Stack as it is"
+            )
+        return _FunctionLayer(function, name or function.__name__, scope)
+
+    return make if function is None else make(function)
+
+
+def inward(handler: Any) -> Iterator[Any]:
+    """The handler and everything it wraps, outside in, as far as that is known: what `describe` walks along."""
+    while handler is not None:
+        yield handler
+        handler = getattr(handler, "handler", None)

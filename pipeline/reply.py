@@ -1,0 +1,548 @@
+"""Reply: what came back, whole or still arriving.
+
+One type serves both modes, so that a layer never asks which one it has. What a layer wants to do when the
+answer is over (close a span, settle a breaker) it registers with `on_end`; it never wraps the iterator, so a
+token costs the same under one layer and under twenty.
+
+A stream has three ways to end, and each is settled exactly once, whichever thread gets there first:
+
+    ok      the protocol's proof of the end came: a chunk with a finish reason
+    error   anything else that the provider did; `partial` has what came before
+    closed  the caller gave up: close(), leaving a `with`, an interrupt, or the last reference dropped
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from .errors import ErrorClass, ProviderError, TruncatedStream
+
+if TYPE_CHECKING:
+    from .call import Attempt
+
+__all__ = ["AsyncReply", "Chunk", "Outcome", "Partial", "Reply", "ToolCall", "ToolCallDelta", "Usage"]
+
+_log = logging.getLogger("mainstay")
+# What may still go wrong once the finish reason is there, without making the answer less whole.
+_AFTER_FINISH = frozenset({ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the provider says it counted. What it did not say is None, never 0.
+
+    `prompt_tokens` includes `cached_tokens`; `completion_tokens` includes `reasoning_tokens`; `cost` is in the
+    provider's currency, usually US dollars.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model wants called; `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str = field(repr=False)
+
+    def parse(self) -> Any:
+        """The arguments as Python data.
+
+        Raises:
+            ValueError: if the model wrote something that is not JSON.
+        """
+        import json
+
+        return json.loads(self.arguments or "{}")
+
+
+@dataclass(slots=True)
+class ToolCallDelta:
+    """A fragment of a tool call: `index` says of which; `arguments` is to be appended."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One step of an answer that is still arriving. Everything is optional; most chunks are text alone.
+
+    `finish_reason` (one of "stop", "length", "tool_calls", "content_filter", "error", "unknown") is the
+    protocol's proof that the answer is whole. `id` and `model` are what the provider calls the answer and
+    itself.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: Sequence[ToolCallDelta] = ()
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    usage: Usage | None = None
+    id: str | None = None
+    model: str | None = None
+
+    @property
+    def meaningful(self) -> bool:
+        """Whether it moves the answer on: text, a tool call or the end. Roles, pings and usage do not."""
+        return bool(self.text or self.reasoning or self.tool_calls or self.finish_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What had arrived of an answer that broke off: text, tool-call fragments, usage. Not for use as an answer."""
+
+    text: str = field(default="", repr=False)
+    reasoning: str = field(default="", repr=False)
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage | None = None
+
+
+class Outcome(Enum):
+    """How a reply ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    CLOSED = "closed"
+
+
+Settle = Callable[["Reply"], None]
+
+
+class Reply:
+    """What came back. A finished reply has everything; a streaming one is iterated, and has it at the end.
+
+    Use a stream in a `with` block, or to its end; a stream that is dropped is closed, but only when Python
+    gets round to it.
+
+        with stack(Request("gpt-4o", "Why is the sky blue?", stream=True)) as reply:
+            for chunk in reply:
+                print(chunk.text, end="")
+
+    Attributes:
+        provider, model, id: who answered, as what, and the provider's id of the answer.
+        finish_reason: "stop", "length", "tool_calls", "content_filter" or "unknown"; None until it ends.
+        native_finish_reason: the provider's own word for it.
+        usage: tokens, or None if the provider told none.
+        changes: what was done to the caller's parameters on the way, by name, in words.
+        attempts: every attempt of the call, this one included.
+        outcome, error: how the reply ended; None while it is arriving.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_calls",
+        "_events",
+        "_held",
+        "_raw",
+        "_reasoning",
+        "_settles",
+        "_text",
+        "_unsettled",
+        "attempts",
+        "changes",
+        "error",
+        "events_seen",
+        "finish_reason",
+        "id",
+        "model",
+        "native_finish_reason",
+        "outcome",
+        "provider",
+        "usage",
+    )
+
+    _held: deque[Chunk]  # what arrived before the reply was handed out
+    _settles: deque[Settle]
+    _unsettled: list[bool]
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        reasoning: str = "",
+        tool_calls: Sequence[ToolCall] = (),
+        finish_reason: str | None = "stop",
+        native_finish_reason: str | None = None,
+        usage: Usage | None = None,
+        provider: str = "",
+        model: str = "",
+        id: str = "",  # noqa: A002 - the field's own name on every wire
+        raw: Callable[[], Any] | None = None,
+        changes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Builds a finished reply; `Reply.stream` builds one that is still arriving.
+
+        Args:
+            raw: gives the provider's own answer when asked; the other arguments are attributes.
+        """
+        self._text: Any = text
+        self._reasoning: Any = reasoning
+        self._calls: Any = tool_calls
+        self.finish_reason = finish_reason
+        self.native_finish_reason = native_finish_reason
+        self.usage = usage
+        self.provider = provider
+        self.model = model
+        self.id = id
+        self.changes = changes or {}
+        self.attempts: Sequence[Attempt] = ()
+        self.outcome: Outcome | None = Outcome.OK
+        self.error: BaseException | None = None
+        self.events_seen = 0
+        self._raw = raw
+        self._events: Any = None
+
+    # -- building a stream ---------------------------------------------------------------------------------
+
+    @classmethod
+    def stream(cls, events: Iterator[Chunk], *, provider: str = "", model: str = "") -> Self:
+        """A reply that is still arriving, made once the first meaningful chunk is in hand.
+
+        Whatever fails before that chunk is raised here, so that a retry or a fallback can still help.
+
+        Args:
+            events: the chunks, the last of them with a finish reason. Its `close()`, if it has one, is called
+                when the reply ends.
+            provider: who answers.
+            model: as what, until a chunk says better.
+
+        Raises:
+            TruncatedStream: if the chunks end before anything meaningful came.
+            ProviderError: whatever the chunks raise.
+        """
+        self = cls._arriving(iter(events), provider, model)
+        try:
+            while True:
+                chunk = next(self._events)
+                self._absorb(chunk)
+                if chunk.meaningful:
+                    self._held.append(chunk)
+                    return self
+        except StopIteration:
+            error = self._over(None)
+        except BaseException as raised:  # noqa: BLE001 - every exit must close the connection; it is raised again
+            error = self._over(raised)
+        self._close_events()
+        assert error is not None  # no chunk brought a finish reason, so the end was no good end
+        raise error
+
+    @classmethod
+    def _arriving(cls, events: Any, provider: str, model: str) -> Self:
+        self = cls(finish_reason=None, provider=provider, model=model)
+        self._text, self._reasoning, self._calls = [], [], {}
+        self._events = events
+        self._held = deque()
+        self._settles = deque()
+        self._unsettled = [True]
+        self.outcome = None
+        return self
+
+    # -- settlement ----------------------------------------------------------------------------------------
+
+    def on_end(self, settle: Settle) -> None:
+        """Has `settle(reply)` called exactly once when the reply is over; at once if it is over already.
+
+        Callbacks run in order of registration, inner layers first, in the thread that ends the reply. One that
+        raises is logged; the others still run. It may be a garbage collection that ends the reply: a
+        callback must not wait for a lock.
+        """
+        if self._events is None:
+            _run(settle, self)
+            return
+        self._settles.append(settle)
+        if self.outcome is not None:  # ended by another thread between the two lines
+            self._run_settles()
+
+    def _settle(self, outcome: Outcome, error: BaseException | None = None) -> bool:
+        try:
+            self._unsettled.pop()  # atomic: whoever gets it settles, nobody else does
+        except IndexError:
+            return False
+        self.error = error
+        self.outcome = outcome
+        self._run_settles()
+        return True
+
+    def _run_settles(self) -> None:
+        while True:
+            try:
+                settle = self._settles.popleft()
+            except IndexError:
+                return
+            _run(settle, self)
+
+    # -- what arrives --------------------------------------------------------------------------------------
+
+    def _absorb(self, chunk: Chunk) -> None:
+        self.events_seen += 1
+        if chunk.text:
+            self._text.append(chunk.text)
+        if chunk.reasoning:
+            self._reasoning.append(chunk.reasoning)
+        for delta in chunk.tool_calls:
+            entry = self._calls.setdefault(delta.index, ["", "", []])
+            entry[0] = delta.id or entry[0]
+            entry[1] = delta.name or entry[1]
+            entry[2].append(delta.arguments)
+        if chunk.finish_reason:
+            self.finish_reason = chunk.finish_reason
+            self.native_finish_reason = chunk.native_finish_reason
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        if chunk.id:
+            self.id = chunk.id
+        if chunk.model:
+            self.model = chunk.model
+
+    def _truncated(self) -> TruncatedStream:
+        return TruncatedStream(provider=self.provider, model=self.model)
+
+    def _over(self, error: BaseException | None) -> BaseException | None:
+        """Settles after the chunks ended; gives the error that the consumer must see, if there is one."""
+        if error is None and self.finish_reason is None:
+            error = self._truncated()
+        if self.finish_reason and isinstance(error, ProviderError) and error.error_class in _AFTER_FINISH:
+            error = None  # the answer is whole; only the farewell was lost
+        if isinstance(error, ProviderError):
+            error.partial = error.partial or self.partial
+            error.attempts = error.attempts or self.attempts
+        if error is None:
+            self._settle(Outcome.OK)
+        elif isinstance(error, Exception):
+            self._settle(Outcome.ERROR, error)
+        else:
+            self._settle(Outcome.CLOSED)
+        return error
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self if self._events is not None else iter((self._as_chunk(),))
+
+    def __next__(self) -> Chunk:
+        if self._events is None:
+            raise TypeError("this reply is complete: iterate it with `for`, or read `.text`")
+        if self._held:
+            return self._held.popleft()
+        if self.outcome is not None:
+            raise StopIteration
+        try:
+            chunk: Chunk = next(self._events)
+        except StopIteration:
+            error = self._over(None)
+        except BaseException as raised:  # noqa: BLE001 - every exit must settle; it is raised again below
+            error = self._over(raised)
+        else:
+            self._absorb(chunk)
+            return chunk
+        self._close_events()
+        if error is None:
+            raise StopIteration
+        raise error
+
+    def read(self) -> Self:
+        """Waits for the rest of the answer, so that `.text` and the others can be read; returns the reply."""
+        for _ in self:
+            pass
+        return self
+
+    def close(self) -> None:
+        """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
+        if self._events is not None and self._settle(Outcome.CLOSED):
+            self._held.clear()
+            self._close_events()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_events", None) is not None and self.outcome is None:
+            self.close()
+
+    def _close_events(self) -> None:
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            try:
+                close()
+            except ValueError:
+                # A generator that is running in another thread: it ends by itself with the connection.
+                _log.debug("the stream is being read by another thread; it ends there")
+
+    # -- the answer ----------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The whole text. On a stream only after its good end: a part is never taken for the whole."""
+        return self._text if self._events is None else "".join(self._whole(self._text))
+
+    @property
+    def reasoning(self) -> str:
+        """The model's reasoning, where the provider shows it."""
+        return self._reasoning if self._events is None else "".join(self._whole(self._reasoning))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The functions that the model wants called, in order."""
+        return tuple(self._calls) if self._events is None else _assemble(self._whole(self._calls))
+
+    @property
+    def partial(self) -> Partial:
+        """What has arrived so far, whatever became of it."""
+        if self._events is None:
+            return Partial(self._text, self._reasoning, tuple(self._calls), self.usage)
+        return Partial("".join(self._text), "".join(self._reasoning), _assemble(self._calls), self.usage)
+
+    @property
+    def raw(self) -> Any:
+        """The provider's own answer: decoded JSON, or a client's native object; None for a stream."""
+        return self._raw() if self._raw is not None else None
+
+    def _whole(self, parts: Any) -> Any:
+        if self.outcome is Outcome.OK:
+            return parts
+        if self.outcome is None:
+            raise RuntimeError(f"the reply is still arriving: iterate it, or call {self._read_hint} first")
+        raise RuntimeError("the reply did not arrive whole: `.partial` has what came of it")
+
+    _read_hint = "read()"
+
+    def _as_chunk(self) -> Chunk:
+        deltas = [ToolCallDelta(i, call.id, call.name, call.arguments) for i, call in enumerate(self.tool_calls)]
+        return Chunk(
+            self.text,
+            self.reasoning,
+            deltas,
+            self.finish_reason,
+            self.native_finish_reason,
+            self.usage,
+            self.id,
+            self.model,
+        )
+
+    def __repr__(self) -> str:
+        state = "arriving" if self.outcome is None else self.outcome.value
+        return (
+            f"<{type(self).__name__} {state} provider={self.provider!r} model={self.model!r} "
+            f"finish_reason={self.finish_reason!r} usage={self.usage}>"
+        )
+
+
+class AsyncReply(Reply):
+    """A reply for asyncio: `async for`, `async with`, `await reply.read()`; otherwise as Reply."""
+
+    __slots__ = ()
+    _read_hint = "await read()"
+
+    @classmethod
+    async def stream(  # type: ignore[override]  # the same duty in the other world, so the same name
+        cls, events: AsyncIterator[Chunk], *, provider: str = "", model: str = ""
+    ) -> Self:
+        """As `Reply.stream`, for chunks that arrive asynchronously."""
+        self = cls._arriving(aiter(events), provider, model)
+        try:
+            while True:
+                chunk = await anext(self._events)
+                self._absorb(chunk)
+                if chunk.meaningful:
+                    self._held.append(chunk)
+                    return self
+        except StopAsyncIteration:
+            error = self._over(None)
+        except BaseException as raised:  # noqa: BLE001 - every exit must close the connection; it is raised again
+            error = self._over(raised)
+        await self._aclose_events()
+        assert error is not None  # as in Reply.stream
+        raise error
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self if self._events is not None else _one(self._as_chunk())
+
+    async def __anext__(self) -> Chunk:
+        if self._held:
+            return self._held.popleft()
+        if self.outcome is not None:
+            raise StopAsyncIteration
+        try:
+            chunk: Chunk = await anext(self._events)
+        except StopAsyncIteration:
+            error = self._over(None)
+        except BaseException as raised:  # noqa: BLE001 - every exit must settle; it is raised again below
+            error = self._over(raised)
+        else:
+            self._absorb(chunk)
+            return chunk
+        await self._aclose_events()
+        if error is None:
+            raise StopAsyncIteration
+        raise error
+
+    async def read(self) -> Self:  # type: ignore[override]  # awaited, as every wait in this world
+        """Waits for the rest of the answer; returns the reply."""
+        async for _ in self:
+            pass
+        return self
+
+    async def aclose(self) -> None:
+        """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
+        if self._events is not None and self._settle(Outcome.CLOSED):
+            self._held.clear()
+            await self._aclose_events()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("this reply arrives asynchronously: use `async for`")
+
+    __next__ = __iter__
+    __enter__ = __iter__
+
+    def close(self) -> None:
+        """Settles the reply as closed, without waiting for the connection; `aclose()` does both."""
+        if self._events is not None:
+            self._settle(Outcome.CLOSED)
+
+    async def _aclose_events(self) -> None:
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _one(chunk: Chunk) -> AsyncIterator[Chunk]:
+    yield chunk
+
+
+def _run(settle: Settle, reply: Reply) -> None:
+    try:
+        settle(reply)
+    except Exception:  # noqa: BLE001 - a layer's bug must not hide the answer, nor the other layers' settlement
+        _log.exception("%r failed at the end of a reply", settle)
+
+
+def _assemble(calls: Mapping[int, Any]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(entry[0], entry[1], "".join(entry[2])) for _, entry in sorted(calls.items()))

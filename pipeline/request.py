@@ -1,0 +1,140 @@
+"""Request: what the caller wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .call import Call
+
+__all__ = ["Message", "Request"]
+
+Message = Mapping[str, Any]
+"""An OpenAI-shaped message: `{"role": "user", "content": "..."}`; what users already have."""
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True, repr=False, init=False)
+class Request:
+    """What the caller wants. Immutable: a layer that wants something else sends another Request on.
+
+    Args:
+        model: the model's name; a route may map it to its own.
+        messages: a prompt, or OpenAI-shaped messages in order.
+        params: generation parameters by name, such as `temperature`; they are checked by Validate.
+        stream: True to get a Reply that is still arriving.
+        changes: what routes did to the caller's parameters, by parameter name; ends up on the Reply.
+        off: names of the layers that are switched off for this call.
+
+    Raises:
+        TypeError: if the model is not a string, or the messages are not a prompt or mappings with a role.
+        ValueError: if the model is empty, or there is no message.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    params: Mapping[str, Any]
+    stream: bool
+    changes: Mapping[str, str]
+    off: frozenset[str]
+    _call: Call | None
+
+    def __init__(
+        self,
+        model: str,
+        messages: str | Iterable[Message],
+        params: Mapping[str, Any] = _NOTHING,
+        stream: bool = False,
+        changes: Mapping[str, str] = _NOTHING,
+        off: frozenset[str] = frozenset(),
+        _call: Call | None = None,
+    ) -> None:
+        put = object.__setattr__
+        if _call is None:  # from the caller; what is under way was checked when it started
+            model, messages, params = _model(model), _messages(messages), _params(params)
+        put(self, "model", model)
+        put(self, "messages", messages)
+        put(self, "params", params)
+        put(self, "stream", stream)
+        put(self, "changes", changes)
+        put(self, "off", off)
+        put(self, "_call", _call)
+
+    @property
+    def call(self) -> Call:
+        """The ledger of the logical call that this request belongs to; whoever drives the first layer sets it."""
+        if self._call is None:
+            raise RuntimeError("this Request is not under way: a Stack, or a layer's driver, gives it a Call")
+        return self._call
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the request belongs to a call already."""
+        return self._call is not None
+
+    def under(self, call: Call, off: frozenset[str] = frozenset()) -> Request:
+        """The same request as part of `call`, with the layers named in `off` switched off as well."""
+        return Request(self.model, self.messages, self.params, self.stream, self.changes, self.off | off, call)
+
+    def replace(
+        self,
+        *,
+        model: str | None = None,
+        messages: str | Iterable[Message] | None = None,
+        params: Mapping[str, Any] | None = None,
+        stream: bool | None = None,
+        changes: Mapping[str, str] | None = None,
+    ) -> Request:
+        """The same request, of the same call, with other contents where they are given."""
+        return Request(
+            self.model if model is None else _model(model),
+            self.messages if messages is None else _messages(messages),
+            self.params if params is None else params,
+            self.stream if stream is None else stream,
+            self.changes if changes is None else changes,
+            self.off,
+            self._call,
+        )
+
+    # Never the prompt, never a parameter's value: reprs end up in logs.
+    def __repr__(self) -> str:
+        return (
+            f"Request(model={self.model!r}, messages=<{len(self.messages)}>, "
+            f"params={sorted(self.params)}, stream={self.stream})"
+        )
+
+
+def _model(model: object) -> str:
+    if not isinstance(model, str):
+        raise TypeError(f"model must be a string such as 'gpt-4o', not {type(model).__name__}")
+    if not model:
+        raise ValueError("model is empty: give the name of a model such as 'gpt-4o'")
+    return model
+
+
+def _messages(messages: object) -> tuple[Message, ...]:
+    if isinstance(messages, str):
+        return ({"role": "user", "content": messages},)
+    if not isinstance(messages, Iterable) or isinstance(messages, (bytes, Mapping)):
+        raise TypeError(
+            f"messages must be a prompt or a list of messages such as "
+            f"{{'role': 'user', 'content': '...'}}, not {type(messages).__name__}"
+        )
+    result = tuple(messages)
+    for number, message in enumerate(result):
+        if not isinstance(message, Mapping):
+            raise TypeError(f"messages[{number}] must be a mapping with a role, not {type(message).__name__}")
+        if not isinstance(message.get("role"), str):
+            raise TypeError(f"messages[{number}] has no role: 'system', 'user', 'assistant' or 'tool'")
+    if not result:
+        raise ValueError("messages is empty: at least one message is needed")
+    return result
+
+
+def _params(params: object) -> Mapping[str, Any]:
+    if not isinstance(params, Mapping):
+        raise TypeError(f"params must be a mapping such as {{'temperature': 0.2}}, not {type(params).__name__}")
+    return dict(params)

@@ -1,0 +1,210 @@
+"""Route and Router: a named handler that can be chosen, and a handler made of such routes."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from .call import Call
+from .errors import Problem
+from .layer import Steps, adrive, drive
+from .reply import Reply
+from .request import Request
+
+__all__ = ["AsyncRouter", "Route", "Router", "label"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A named handler that a router can choose, with its own model name and parameters.
+
+    Whatever a route does to the caller's parameters is said here, and is told on the reply (`changes`):
+    nothing is left out, renamed or replaced in silence.
+
+    Args:
+        name: what errors, status and `print(stack)` call it.
+        handler: an adapter, a wrapped client, a function, a Stack, or another router.
+        model: the model to ask for here, unless `models` names one; the handler's own `model` if it has one.
+        models: from the requested model to this route's, by name.
+        params: parameters set here, over the caller's.
+        drop: names of the caller's parameters that are left out here.
+        rename: from the caller's parameter name to the one this handler knows.
+        window: context window in tokens, if known; a request that was too long elsewhere may come here if it
+            is larger.
+
+    Raises:
+        ValueError: if the name is empty, a parameter is both dropped and renamed, or the window is not
+            positive.
+    """
+
+    name: str
+    handler: Any
+    model: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    drop: frozenset[str] = frozenset()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or not isinstance(self.name, str):
+            raise ValueError(f"Route(name=...) must be a non-empty string, not {self.name!r}")
+        if not callable(self.handler):
+            raise TypeError(f"Route({self.name!r}, handler=...) must be callable, not {type(self.handler).__name__}")
+        if isinstance(self.drop, str):
+            raise TypeError(f"Route({self.name!r}, drop=...) is a set of names: write drop={{{self.drop!r}}}")
+        both = sorted(set(self.drop) & set(self.rename))
+        if both:
+            raise ValueError(f"Route({self.name!r}) both drops and renames {', '.join(both)}: choose one")
+        if self.window is not None and self.window <= 0:
+            raise ValueError(f"Route({self.name!r}, window=...) must be positive, not {self.window!r}")
+        if self.model is None:
+            object.__setattr__(self, "model", getattr(self.handler, "model", None))
+        object.__setattr__(self, "drop", frozenset(self.drop))
+
+    def adapt(self, request: Request) -> Request:
+        """The request as this route sends it: its model, its parameters, and what was changed."""
+        model = self.models.get(request.model) or self.model or request.model
+        if not (self.params or self.drop or self.rename):
+            return request if model == request.model else request.replace(model=model)
+        params: dict[str, Any] = {}
+        changes = dict(request.changes)
+        for name, value in request.params.items():
+            if name in self.drop:
+                changes[name] = f"left out by route {self.name!r}"
+            elif name in self.rename:
+                params[self.rename[name]] = value
+                changes[name] = f"sent as {self.rename[name]!r} by route {self.name!r}"
+            else:
+                params[name] = value
+        for name, value in self.params.items():
+            if name in params and params[name] != value:
+                changes[name] = f"set to {value!r} by route {self.name!r}"
+            params[name] = value
+        return request.replace(model=model, params=params, changes=changes)
+
+    def __call__(self, request: Request) -> Any:
+        """Sends the request, as this route sees it, to the handler."""
+        return self.handler(self.adapt(request))
+
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        """What this route would refuse, each problem with the route's name."""
+        check = getattr(self.handler, "check", None)
+        problems = () if check is None else check(self.adapt(request))
+        return tuple(
+            dataclasses.replace(problem, route=f"{self.name}/{problem.route}" if problem.route else self.name)
+            for problem in problems
+        )
+
+    def map(self, change: Callable[[Route], Any]) -> Route:
+        """The same route with a changed leaf; in a nested router, with every leaf changed."""
+        handler = self.handler.map(change) if isinstance(self.handler, Router) else change(self)
+        return dataclasses.replace(self, handler=handler)
+
+    @property
+    def leaf_count(self) -> int:
+        """How many leaf routes it stands for: 1, or those of the router or Stack that it leads to."""
+        return int(getattr(self.handler, "leaf_count", 1))
+
+
+class Router:
+    """A handler made of routes. Subclasses say in `handle` which one is taken, by yielding `Via`.
+
+    Args:
+        routes: Routes, or handlers that become routes under their own name.
+
+    Raises:
+        ValueError: if there is no route, or two have the same name.
+    """
+
+    kind = "router"
+    routes: tuple[Route, ...]
+
+    def __init__(self, *routes: Any) -> None:
+        self.routes = tuple(route if isinstance(route, Route) else Route(label(route), route) for route in routes)
+        if not self.routes:
+            raise ValueError(f"{type(self).__name__}() needs at least one route")
+        names = [route.name for route in self.routes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"two routes of one {type(self).__name__} are called {', '.join(twice)}: "
+                f"give them names with Route('name', handler)"
+            )
+
+    @property
+    def manner(self) -> str:
+        """How it chooses, in two words, for `print(stack)`."""
+        return ""
+
+    def handle(self, request: Request) -> Steps:
+        """Chooses a route by yielding `Via(route, request)`; gives the reply or raises."""
+        raise TypeError(f"{type(self).__name__} needs a handle()")
+
+    def __call__(self, request: Request) -> Reply:
+        """Runs the router for one request in the calling thread."""
+        if not request.under_way:
+            request = request.under(Call())
+        return drive(self.handle(request), None, request.call)
+
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        """What the routes would refuse, all of them."""
+        return tuple(problem for route in self.routes for problem in route.check(request))
+
+    def map(self, change: Callable[[Route], Any]) -> Self:
+        """A new router whose leaves are what `change(route)` makes of them; this one stays as it is."""
+        router = copy.copy(self)
+        router.routes = tuple(route.map(change) for route in self.routes)
+        return router
+
+    def leaves(self, path: str = "") -> Iterator[tuple[str, Route]]:
+        """Every leaf route with its path ("outer/inner"), in order."""
+        for route in self.routes:
+            where = f"{path}/{route.name}" if path else route.name
+            if isinstance(route.handler, Router):
+                yield from route.handler.leaves(where)
+            else:
+                yield where, route
+
+    @property
+    def leaf_count(self) -> int:
+        """How many leaf routes there are, nested ones summed."""
+        return sum(route.leaf_count for route in self.routes)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(route.name for route in self.routes)})"
+
+
+class AsyncRouter:
+    """A router, and every router below it, driven on the event loop."""
+
+    driven = True
+
+    def __init__(self, router: Router) -> None:
+        """Wraps `router`; its leaves must be async handlers or not wait."""
+        driven = copy.copy(router)
+        driven.routes = tuple(
+            dataclasses.replace(route, handler=AsyncRouter(route.handler))
+            if isinstance(route.handler, Router)
+            else route
+            for route in router.routes
+        )
+        self.handler = driven
+        self.leaf_count = router.leaf_count
+        self.check = driven.check
+
+    async def __call__(self, request: Request) -> Reply:
+        """Runs the router for one request."""
+        return await adrive(self.handler.handle(request), None, request.call)
+
+
+def label(handler: Any) -> str:
+    """What a handler is called where nobody named it: its provider, its own name, or its type's."""
+    for attribute in ("provider", "name", "__name__"):
+        found = getattr(handler, attribute, "")
+        if isinstance(found, str) and found and found != "<lambda>":
+            return found
+    return type(handler).__name__.lower()

@@ -1,0 +1,343 @@
+"""Stack: layers folded over a handler; what an application holds and calls.
+
+One law makes a flat list right: layers distribute over a router. A layer of scope "route" applied to a router
+is applied to each of its leaves, each with running state of its own:
+
+    CircuitBreaker(Fallback(a, b))  =  Fallback(CircuitBreaker(a), CircuitBreaker(b))
+
+so one dead provider never opens the breaker of another, and a retry stays with its route.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from . import order
+from .call import Call, Observer
+from .clock import Clock
+from .counting import Count
+from .errors import Problem, ProviderError
+from .layer import AsyncBound, Bound, Layer, inward
+from .reply import Reply
+from .request import Request
+from .router import AsyncRouter, Route, Router, label
+
+__all__ = ["AsyncStack", "Stack"]
+
+
+class _Folded:
+    """What both stacks share: the fold, the switches, and looking inside."""
+
+    _bound: Callable[[Layer, Any], Any]
+
+    def __init__(
+        self,
+        layers: Iterable[Any],
+        handler: Any,
+        *,
+        clock: Clock | None = None,
+        observers: Sequence[Observer] = (),
+        cap: int | None = None,
+        check: bool = True,
+    ) -> None:
+        """Builds the stack.
+
+        Args:
+            layers: outside in: Layers, or plain `def outer(handler): ...` middleware.
+            handler: what answers: an adapter, a function, a Router, another Stack.
+            clock: time, sleep and random of every call; the real ones unless given.
+            observers: called with every event of every call.
+            cap: attempts that one call may make in all; max(6, routes + 2) unless given.
+            check: False allows an order of layers that makes no sense.
+
+        Raises:
+            ValueError: if the order makes no sense, a name stands twice, or MAINSTAY_DISABLE names an unknown
+                layer.
+            TypeError: if something in the list is no middleware.
+        """
+        given = list(layers)
+        for layer in given:
+            if isinstance(layer, type) or not callable(layer):
+                raise TypeError(
+                    f"{layer!r} is no middleware: a Layer such as Retry(), or a function that takes a "
+                    f"handler and returns one, is expected"
+                )
+        if not callable(handler):
+            raise TypeError(f"the handler must be callable, not {type(handler).__name__}")
+        self.layers: tuple[Any, ...] = order.completed(given)
+        if check:
+            order.verify(self.layers, handler)
+        self.leaf_count: int = getattr(handler, "leaf_count", 1)
+        if cap is not None and cap < 1:
+            raise ValueError(f"cap must be 1 or more attempts, not {cap!r}")
+        # Enough for two tries on each of two routes and more, and never fewer than one for each route.
+        self.cap = cap or max(6, self.leaf_count + 2)
+        self.clock = clock or Clock()
+        self.observers: tuple[Observer, ...] = tuple(observers)
+        self._off: frozenset[str] = frozenset()
+        self._entry: Any = self._fold(handler)
+        named = os.environ.get("MAINSTAY_DISABLE", "")
+        for name in filter(None, (part.strip() for part in named.split(","))):
+            try:
+                self.disable(name)
+            except ValueError as error:
+                raise ValueError(f"MAINSTAY_DISABLE={named}: {error}") from None
+
+    # -- folding -------------------------------------------------------------------------------------------
+
+    def _fold(self, handler: Any) -> Any:
+        bound = type(self)._bound
+        if isinstance(handler, Router):
+            paths = {id(route): path for path, route in handler.leaves()}
+            inner: Any = handler.map(lambda route: self._counted(route.handler, paths[id(route)]))
+        else:
+            inner = self._counted(handler, label(handler))
+        for layer in reversed(self.layers):
+            if not isinstance(layer, Layer):
+                inner = layer(self._drivable(inner))
+            elif layer.scope == "route" and isinstance(inner, Router):
+                inner = inner.map(partial(_layered, bound, layer))
+            else:
+                inner = bound(layer, self._drivable(inner))
+        return self._drivable(inner)
+
+    def _counted(self, leaf: Any, path: str) -> Any:
+        if isinstance(leaf, _Folded):
+            return leaf  # its own leaves count
+        wrapped = type(self)._bound(Count(path, label(leaf)), leaf)
+        wrapped.route, wrapped.provider = path, label(leaf)
+        return wrapped
+
+    def _drivable(self, inner: Any) -> Any:
+        return inner
+
+    # -- one call ------------------------------------------------------------------------------------------
+
+    def _begin(self, request: Request) -> Request:
+        if request._call is None:
+            return request.under(Call(self.clock, self.cap, self.observers), self._off)
+        if self._off:  # this stack is a route of another: it joins the call that it finds
+            return request.under(request._call, self._off)
+        return request
+
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        """What is wrong with the request, as every route that it could take sees it; nothing is sent."""
+        check = getattr(self._entry, "check", None)
+        return () if check is None else tuple(check(request))
+
+    # -- switches ------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all layers, nested stacks included: what can be switched off."""
+        own = {layer.name for layer in self.layers if isinstance(layer, Layer)}
+        return frozenset(own.union(*(stack.names for stack in self._nested())))
+
+    @property
+    def disabled(self) -> frozenset[str]:
+        """The names that are switched off."""
+        return self._off
+
+    def disable(self, *names: str) -> None:
+        """Switches layers off by name, on all routes, for calls that begin from now on.
+
+        Raises:
+            ValueError: if no layer has that name.
+        """
+        self._off |= self._known(names)
+
+    def enable(self, *names: str) -> None:
+        """Switches layers on again.
+
+        Raises:
+            ValueError: if no layer has that name.
+        """
+        self._off -= self._known(names)
+
+    def _known(self, names: tuple[str, ...]) -> frozenset[str]:
+        known = self.names
+        for name in names:
+            if name not in known:
+                raise ValueError(f"there is no layer {name!r} here: there is {', '.join(sorted(known))}")
+        return frozenset(names)
+
+    # -- looking inside ------------------------------------------------------------------------------------
+
+    def routes(self) -> tuple[str, ...]:
+        """The paths of all leaf routes, in order."""
+        return tuple(path for path, _ in self._leaves())
+
+    def part(self, name: str, route: str | None = None) -> Any:
+        """The running half of a layer: what owns its state, such as a breaker that can be isolated.
+
+        Args:
+            name: the layer's name.
+            route: the path of the route; needed if the layer guards several.
+
+        Raises:
+            LookupError: if there is none, or if there are several and no route was named.
+        """
+        found: dict[str, Any] = {}
+        for item in inward(self._entry):
+            if isinstance(item, (Bound, AsyncBound)) and item.name == name:
+                found[""] = item.running
+        for path, leaf in self._leaves():
+            for item in inward(leaf):
+                if isinstance(item, (Bound, AsyncBound)) and item.name == name and "" not in found:
+                    found[path] = item.running
+        if not found:
+            raise LookupError(f"there is no layer {name!r} here: there is {', '.join(sorted(self.names))}")
+        if route is None and len(found) == 1:
+            return next(iter(found.values()))
+        if route is not None and "" in found and route in self.routes():
+            return found[""]
+        if route in found:
+            return found[route]
+        raise LookupError(f"layer {name!r} guards several routes: name one of {', '.join(found)}")
+
+    def _router(self) -> Router | None:
+        for item in inward(self._entry):
+            if isinstance(item, Router):
+                return item
+        return None
+
+    def _leaves(self) -> Iterator[tuple[str, Any]]:
+        router = self._router()
+        if router is None:
+            yield next((i.route for i in inward(self._entry) if getattr(i, "route", "")), ""), self._entry
+            return
+        yield from _leaves(router, "")
+
+    def _nested(self) -> Iterator[_Folded]:
+        for _, leaf in self._leaves():
+            for item in inward(leaf):
+                if isinstance(item, _Folded):
+                    yield item
+
+    def describe(self) -> dict[str, Any]:
+        """What really runs, as plain data: layers outside in, the router, and each route with its own layers."""
+        from . import drawing
+
+        return drawing.describe(self._entry, self._off)
+
+    def __str__(self) -> str:
+        from . import drawing
+
+        return drawing.draw(self.describe())
+
+    def __repr__(self) -> str:
+        names = [layer.name if isinstance(layer, Layer) else label(layer) for layer in self.layers]
+        return f"<{type(self).__name__} {' → '.join(names)} over {', '.join(self.routes())}>"
+
+    # -- closing -------------------------------------------------------------------------------------------
+
+    def _closable(self) -> list[Any]:
+        found: dict[int, Any] = {}
+        for _, leaf in self._leaves():
+            for item in inward(leaf):
+                if isinstance(item, (Bound, AsyncBound, Router)):
+                    continue
+                if callable(getattr(item, "close", None)) or callable(getattr(item, "aclose", None)):
+                    found[id(item)] = item
+        return list(found.values())
+
+
+class Stack(_Folded):
+    """Layers around a handler, for threads.
+
+        stack = Stack([Validate(), Retry(), CircuitBreaker(), Trace()], Fallback(openai, claude, ollama))
+        reply = stack(Request("gpt-4o", "Why is the sky blue?"))
+
+    A Stack is a handler itself: it can be a route of another, whose call it then joins. Any number of threads
+    may call it at once. Use it in a `with` block, or close it, to close the adapters below.
+    """
+
+    _bound = Bound
+
+    def __call__(self, request: Request) -> Reply:
+        """Answers one request.
+
+        Raises:
+            ProviderError: if no route could answer; its class says why, its `attempts` what was tried.
+        """
+        request = self._begin(request)
+        try:
+            reply: Reply = self._entry(request)
+        except ProviderError as error:
+            error.attempts = error.attempts or request.call.attempts
+            raise
+        return reply
+
+    def close(self) -> None:
+        """Closes the adapters that this stack was given, once each."""
+        for item in self._closable():
+            item.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncStack(_Folded):
+    """Layers around a handler, for asyncio; otherwise as Stack. `reply = await stack(request)`."""
+
+    _bound = AsyncBound
+    driven = True
+
+    def _drivable(self, inner: Any) -> Any:
+        return AsyncRouter(inner) if isinstance(inner, Router) else inner
+
+    async def __call__(self, request: Request) -> Reply:
+        """Answers one request.
+
+        Raises:
+            ProviderError: if no route could answer; its class says why, its `attempts` what was tried.
+        """
+        request = self._begin(request)
+        try:
+            reply = self._entry(request)
+            result: Reply = await reply if hasattr(reply, "__await__") else reply
+        except ProviderError as error:
+            error.attempts = error.attempts or request.call.attempts
+            raise
+        return result
+
+    async def aclose(self) -> None:
+        """Closes the adapters that this stack was given, once each."""
+        for item in self._closable():
+            close = getattr(item, "aclose", None)
+            if close is not None:
+                await close()
+            else:
+                item.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _layered(bound: Callable[[Layer, Any], Any], layer: Layer, route: Route) -> Any:
+    return bound(layer, route.handler)
+
+
+def _leaves(router: Router, path: str) -> Iterator[tuple[str, Any]]:
+    """Leaf routes with their paths; nested routers may be wrapped by the async driver."""
+    for route in router.routes:
+        where = f"{path}/{route.name}" if path else route.name
+        inner: Any = route.handler.handler if isinstance(route.handler, AsyncRouter) else route.handler
+        if isinstance(inner, Router):
+            yield from _leaves(inner, where)
+        else:
+            yield where, route.handler
