@@ -1,0 +1,63 @@
+"""One concern, one file. Names are handed on lazily, so that what is not used is not loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .breaker import Breaker as Breaker
+    from .breaker import CircuitBreaker as CircuitBreaker
+    from .budget import RetryBudget as RetryBudget
+    from .deadline import Deadline as Deadline
+    from .fallback import Fallback as Fallback
+    from .health import Health as Health
+    from .log import Log as Log
+    from .presets import standard as standard
+    from .retry import Retry as Retry
+    from .trace import Trace as Trace
+    from .trace import TraceCall as TraceCall
+    from .validate import Validate as Validate
+
+_HOME = {
+    "Breaker": "breaker",
+    "CircuitBreaker": "breaker",
+    "Deadline": "deadline",
+    "Fallback": "fallback",
+    "Health": "health",
+    "Log": "log",
+    "Retry": "retry",
+    "RetryBudget": "budget",
+    "Trace": "trace",
+    "TraceCall": "trace",
+    "Validate": "validate",
+    "standard": "presets",
+}
+
+__all__ = [
+    "Breaker",
+    "CircuitBreaker",
+    "Deadline",
+    "Fallback",
+    "Health",
+    "Log",
+    "Retry",
+    "RetryBudget",
+    "Trace",
+    "TraceCall",
+    "Validate",
+    "standard",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,193 @@
+"""CircuitBreaker: a route that is down is left alone, and asked again in time.
+
+The layer here takes permits and brings them back with a verdict; what follows from a verdict is in
+`circuit.py`. What an error means for a breaker is in the guidance table, so there is no status code here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from ..pipeline import (
+    BreakerChanged,
+    Call,
+    CircuitOpen,
+    DeadlineExceeded,
+    Layer,
+    Outcome,
+    ProviderError,
+    Reply,
+    Request,
+    RouteRefused,
+    RouteResting,
+    Scope,
+    Steps,
+    Timeouts,
+    Trip,
+    send,
+)
+from . import options
+from .circuit import Change, Circuit, Permit, Refusal, Rules, Verdict
+
+__all__ = ["Breaker", "CircuitBreaker"]
+
+_VERDICTS = {
+    Trip.FAILURE: Verdict.BAD,
+    Trip.OPEN: Verdict.FATAL,
+    Trip.REST: Verdict.REST,
+    Trip.IGNORE: Verdict.NONE,
+}
+# An attempt that was given less than this says little about its route when the call's deadline cuts it.
+_FAIR_CHANCE = 5.0
+
+
+@dataclass(frozen=True)
+class CircuitBreaker(Layer):
+    """Refuses at once, without an attempt, while a route is known to be down.
+
+    It opens after so many failures in a row, or when so large a share of recent tries failed; at once and for
+    long when the key is bad or the credit is gone; and never for what is the caller's own fault. A rate limit
+    with Retry-After makes the route rest until then. Streams are judged at their end, not when they begin.
+
+    Args:
+        failures: failures in a row that open it, 1 or more; 5, as Finagle and Envoy.
+        ratio: share of failures that opens it, above 0 and at most 1; 0.5, as resilience4j.
+        minimum: tries in the window before the share counts, 1 or more; 10 (Polly's 100 would never be reached
+            at an LLM's rates).
+        window: seconds that count as recent; max(60 s, twice the time an attempt may take) unless given, so
+            that slow failures still meet in one window.
+        break_min: first break in seconds; 5 s, as Finagle. Each further break is twice as long; half of it is
+            sure and half by chance.
+        break_max: longest break in seconds; 300 s, as Finagle.
+        long_break: break after a fatal error in seconds, or until the date given if that is later.
+        probes: tries let through at once when the break is over, 1 or more.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    failures: int = 5
+    ratio: float = 0.5
+    minimum: int = 10
+    window: float | None = None
+    break_min: float = 5.0
+    break_max: float = 300.0
+    long_break: float = 300.0
+    probes: int = 1
+    name: str = "breaker"
+    scope: Scope = "route"
+    kind: ClassVar[str] = "breaker"
+    not_outside: ClassVar[dict[str, str]] = {
+        "retry": "each try needs an admission of its own; outside it, three failures would count as one and an "
+        "open breaker would not stop the tries"
+    }
+
+    def __post_init__(self) -> None:
+        for name in ("failures", "minimum", "probes"):
+            options.count(self, name, getattr(self, name))
+        for name in ("break_min", "break_max", "long_break"):
+            options.seconds(self, name, getattr(self, name))
+        options.fraction(self, "ratio", self.ratio)
+        if self.window is not None:
+            options.seconds(self, "window", self.window)
+        if self.break_min > self.break_max:
+            raise ValueError(
+                f"CircuitBreaker(break_min={self.break_min:g}) is longer than break_max={self.break_max:g}"
+            )
+
+    def bind(self, handler: Any) -> Breaker:
+        """Makes the breaker of one route."""
+        return Breaker(self, getattr(handler, "route", ""), getattr(handler, "timeouts", None) or Timeouts())
+
+
+class Breaker:
+    """The running breaker of one route. `stack.part("breaker", route="openai")` gives it."""
+
+    def __init__(self, layer: CircuitBreaker, route: str, timeouts: Timeouts) -> None:
+        """Starts closed; `route` is the route's name and `timeouts` what its attempts may take."""
+        self._route = route
+        self._timeouts = timeouts
+        rules = Rules(
+            layer.failures,
+            layer.ratio,
+            layer.minimum,
+            layer.window or max(60.0, 2 * timeouts.total),
+            layer.break_min,
+            layer.break_max,
+            layer.long_break,
+            layer.probes,
+        )
+        self._circuit = Circuit(rules, route)
+
+    def handle(self, request: Request) -> Steps:
+        """Admits one try, or refuses it; judges it at its end."""
+        call = request.call
+        tell = partial(_emit, call, self._route)
+        lease = self._timeouts.first(request.stream)
+        permit = self._circuit.admit(call.clock.now(), lease, tell)
+        if isinstance(permit, Refusal):
+            raise self._refused(permit)
+        try:
+            reply = yield from send(request)
+        except BaseException as error:
+            self._settle(permit, call, self._verdict(error, call), error)
+            raise
+        if permit.lease is not None and reply.outcome is None:
+            self._circuit.arriving(permit, reply, call.clock.now(), self._timeouts.gap)
+        reply.on_end(partial(self._ended, permit, call))
+        return reply
+
+    def isolate(self) -> None:
+        """Refuses everything from now on, until `close()`."""
+        self._circuit.isolate()
+
+    def close(self) -> None:
+        """Closes the breaker by hand and forgets what led to its state."""
+        self._circuit.close()
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """The breaker's state at the moment `now` on the calls' clock; see `Circuit.snapshot`."""
+        return self._circuit.snapshot(now)
+
+    def _refused(self, refusal: Refusal) -> RouteRefused:
+        because = refusal.because
+        fields: dict[str, Any] = {"because": because, "route": self._route, "retry_after": refusal.wait}
+        if refusal.state == "resting":
+            return RouteResting("resting, as it asked to", **fields)
+        if refusal.state == "isolated":
+            return CircuitOpen("isolated by hand", **fields)
+        reason = f": {because.guidance.label}" if because is not None else ""
+        return CircuitOpen(f"circuit {refusal.state}{reason}", **fields)
+
+    def _ended(self, permit: Permit, call: Call, reply: Reply) -> None:
+        if reply.outcome is Outcome.OK:
+            verdict = Verdict.GOOD
+        elif reply.error is not None:
+            verdict = self._verdict(reply.error, call)
+        else:
+            verdict = Verdict.NONE
+        self._settle(permit, call, verdict, reply.error)
+
+    def _settle(self, permit: Permit, call: Call, verdict: Verdict, error: BaseException | None) -> None:
+        known = error if isinstance(error, ProviderError) else None
+        clock = call.clock
+        self._circuit.settle(permit, verdict, known, clock.now(), clock.random, partial(_emit, call, self._route))
+
+    def _verdict(self, error: BaseException, call: Call) -> Verdict:
+        # A refusal from further in never left; an exception that is no ProviderError is a bug or the caller's.
+        if not isinstance(error, ProviderError) or isinstance(error, RouteRefused):
+            return Verdict.NONE
+        if isinstance(error, DeadlineExceeded) and not self._had_its_chance(call):
+            return Verdict.NONE
+        return _VERDICTS[error.guidance.trip]
+
+    def _had_its_chance(self, call: Call) -> bool:
+        mine = [attempt for attempt in call.attempts if attempt.route == self._route]
+        duration = mine[-1].duration if mine else None
+        return duration is not None and duration >= min(_FAIR_CHANCE, self._timeouts.first_event)
+
+
+def _emit(call: Call, route: str, change: Change) -> None:
+    call.emit(BreakerChanged(route, change.before, change.after, change.error, change.until))

@@ -1,0 +1,381 @@
+"""Circuit: the state machine of one breaker. Pure: it is told the time, does no I/O, and calls nobody.
+
+Theory. Each try needs a permit, and brings it back with a verdict. Between the two, no lock is held: pybreaker
+keeps the state, the count of failures in a row and the storage, but is driven step by step from outside
+(`pybreaker.CircuitBreaker.call` would hold its lock for the whole try, and let one through at a time).
+
+    state        event                               next state
+    closed       5 failures in a row                 open, for a break
+    closed       half of 10 or more recent tries bad open, for a break
+    closed       a fatal error (bad key, no credit)  open, for a long break
+    open         the break is over, somebody asks    half-open
+    half-open    a probe went well                   closed
+    half-open    a probe failed                      open, for a longer break
+    any          isolate()                           isolated
+    any          close()                             closed
+
+Half-open admits one probe, on a lease: a probe that never reports expires. A permit belongs to a generation,
+which every change of state ends: a result that comes late changes nothing. A verdict is good, bad, fatal, a
+wish for rest, or none at all; none at all (an error that is the caller's fault, a cancelled call) is not a
+success, and moves nothing.
+
+Beside the state there is rest: a route that asked to be left alone (a rate limit with Retry-After) admits
+nobody until then. Rest is no failure.
+
+Settling never waits. A reply may be settled by the garbage collector, in a thread that holds this very lock;
+so verdicts go through a queue, and whoever gets the lock empties it.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, TypeAlias
+
+import pybreaker
+
+from ..pipeline import ProviderError, Reply
+from .window import Window
+
+__all__ = ["Change", "Circuit", "Permit", "Refusal", "Rules", "Verdict"]
+
+CLOSED, OPEN, HALF_OPEN, ISOLATED = "closed", "open", "half-open", "isolated"
+
+
+class Verdict(Enum):
+    """What a try says about its route."""
+
+    GOOD = "good"
+    BAD = "bad"
+    FATAL = "fatal"
+    REST = "rest"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers a circuit goes by; times in seconds. `CircuitBreaker` says what each is for."""
+
+    failures: int
+    ratio: float
+    minimum: int
+    window: float
+    break_min: float
+    break_max: float
+    long_break: float
+    probes: int
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """The right to one try. `lease` is when a probe's right ends; None for an ordinary try."""
+
+    generation: int
+    lease: float | None = None
+    # A probe whose stream is arriving: each event renews the lease by `gap`.
+    reply: weakref.ref[Reply] | None = None
+    seen: int = 0
+    gap: float = 0.0
+
+
+class Refusal(NamedTuple):
+    """Why nobody is admitted: `state` is "open", "half-open", "isolated" or "resting"; `wait` in seconds."""
+
+    state: str
+    wait: float | None
+    because: ProviderError | None
+
+
+class Change(NamedTuple):
+    """One change of state, for observers."""
+
+    before: str
+    after: str
+    error: ProviderError | None
+    until: float | None
+
+
+class _Result(NamedTuple):
+    permit: Permit
+    verdict: Verdict
+    error: ProviderError | None
+    now: float
+    random: Callable[[], float]
+    tell: Callable[[Change], None]
+
+
+_Told: TypeAlias = tuple[Callable[[Change], None], Change]
+
+
+class _Bad(Exception):
+    """Stands for any failure in pybreaker's count, so that no real error, with its frames, is kept there."""
+
+
+class _Generations(pybreaker.CircuitBreakerListener):
+    def __init__(self, circuit: Circuit) -> None:
+        self._circuit = circuit
+
+    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
+        self._circuit._state_changed(new_state.name)
+
+
+class Circuit:
+    """The breaker of one route. Thread-safe; every time is given in seconds on the callers' clock."""
+
+    def __init__(self, rules: Rules, name: str = "") -> None:
+        """Starts closed.
+
+        Args:
+            rules: the numbers.
+            name: of the route, for pybreaker's storage.
+        """
+        self._rules = rules
+        self._lock = threading.Lock()
+        self._results: SimpleQueue[_Result] = SimpleQueue()
+        self._window = Window(rules.window)
+        self._isolated = False
+        self._openings = 0
+        self._generation = 0
+        self._dirty = False  # whether pybreaker counts failures that a success would have to clear
+        self._probes: list[Permit] = []
+        self._until: float | None = None
+        self._rest_until: float | None = None
+        self._because: ProviderError | None = None
+        self._rest_because: ProviderError | None = None
+        self._state = CLOSED
+        self._since: float | None = None
+        self._machine = pybreaker.CircuitBreaker(
+            fail_max=rules.failures, name=name, listeners=[_Generations(self)], throw_new_error_on_trip=False
+        )
+
+    # -- admission -----------------------------------------------------------------------------------------
+
+    def admit(self, now: float, lease: float, tell: Callable[[Change], None]) -> Permit | Refusal:
+        """A permit for one try, or why there is none.
+
+        Args:
+            now: the moment.
+            lease: how long a probe may take to its first event, in seconds.
+            tell: called with each change of state, outside the lock.
+        """
+        with self._lock:
+            changes = self._drain()
+            before = self._state
+            answer = self._admit(now, lease)
+            if self._state != before:
+                changes.append((tell, self._change(before)))
+        _tell(changes)
+        self._sweep()
+        return answer
+
+    def _admit(self, now: float, lease: float) -> Permit | Refusal:
+        if self._isolated:
+            return Refusal(ISOLATED, None, None)
+        if self._state == OPEN:
+            if self._until is not None and now < self._until:
+                return Refusal(OPEN, self._until - now, self._because)
+            self._machine.half_open()
+            self._since = now
+        if self._rest_until is not None:
+            if now < self._rest_until:
+                return Refusal("resting", self._rest_until - now, self._rest_because)
+            self._rest_until = self._rest_because = None
+        if self._state == CLOSED:
+            return Permit(self._generation)
+        return self._probe(now, lease)
+
+    def _probe(self, now: float, lease: float) -> Permit | Refusal:
+        for permit in self._probes:
+            reply = permit.reply() if permit.reply is not None else None
+            if reply is not None and reply.events_seen > permit.seen:
+                permit.seen = reply.events_seen
+                permit.lease = now + permit.gap
+        self._probes = [permit for permit in self._probes if permit.lease is not None and permit.lease > now]
+        silent = [permit for permit in self._probes if permit.reply is None]
+        # One further probe may start once another one's stream has begun to arrive.
+        if len(silent) >= self._rules.probes or len(self._probes) > self._rules.probes:
+            ends = min(permit.lease for permit in self._probes if permit.lease is not None)
+            return Refusal(HALF_OPEN, ends - now, self._because)
+        permit = Permit(self._generation, now + lease)
+        self._probes.append(permit)
+        return permit
+
+    def arriving(self, permit: Permit, reply: Reply, now: float, gap: float) -> None:
+        """Tells that a probe's stream has begun to arrive: from now on each event renews its lease by `gap`."""
+        with self._lock:
+            permit.reply, permit.seen, permit.gap = weakref.ref(reply), reply.events_seen, gap
+            permit.lease = now + gap
+        self._sweep()
+
+    # -- settlement ----------------------------------------------------------------------------------------
+
+    def settle(
+        self,
+        permit: Permit,
+        verdict: Verdict,
+        error: ProviderError | None,
+        now: float,
+        random: Callable[[], float],
+        tell: Callable[[Change], None],
+    ) -> None:
+        """Brings a permit back. Never waits: if the lock is taken, its holder takes the verdict in.
+
+        Args:
+            permit: as admitted.
+            verdict: what the try says about the route.
+            error: the error behind a verdict that is not good.
+            now: the moment.
+            random: a float in [0, 1) when called.
+            tell: called with each change of state, outside the lock.
+        """
+        self._results.put(_Result(permit, verdict, error, now, random, tell))
+        self._sweep()
+
+    def _sweep(self) -> None:
+        # Again and again: a verdict may have been queued while the lock was ours, and its bringer has left.
+        while not self._results.empty():
+            if not self._lock.acquire(blocking=False):
+                return
+            try:
+                changes = self._drain()
+            finally:
+                self._lock.release()
+            _tell(changes)
+
+    def _drain(self) -> list[_Told]:
+        changes: list[_Told] = []
+        while True:
+            try:
+                result = self._results.get_nowait()
+            except Empty:
+                return changes
+            before = self._state
+            self._take(result)
+            if self._state != before:
+                changes.append((result.tell, self._change(before)))
+
+    def _take(self, result: _Result) -> None:
+        permit, verdict, now = result.permit, result.verdict, result.now
+        if permit.generation != self._generation or self._isolated:
+            return
+        if permit.lease is not None:
+            if permit not in self._probes:
+                return  # its lease ran out, and somebody else may be probing
+            self._probes.remove(permit)
+        if verdict is Verdict.GOOD:
+            self._good(now)
+        elif verdict is Verdict.BAD:
+            self._bad(result)
+        elif verdict is Verdict.FATAL:
+            self._open(result, self._rules.long_break)
+        elif verdict is Verdict.REST and result.error is not None and result.error.retry_after is not None:
+            until = now + result.error.retry_after
+            if self._rest_until is None or until > self._rest_until:
+                self._rest_until, self._rest_because = until, result.error.detached()
+
+    def _good(self, now: float) -> None:
+        if self._state == HALF_OPEN:
+            self._record(None)  # pybreaker closes
+            self._since = now
+            self._forget()
+        elif self._dirty:
+            self._record(None)
+            self._dirty = False
+        self._window.add(True, now)
+
+    def _bad(self, result: _Result) -> None:
+        self._window.add(False, result.now)
+        self._dirty = True
+        before = self._generation
+        self._record(_Bad())  # pybreaker opens at the last of so many failures, or at a probe's failure
+        good, bad = self._window.counts(result.now)
+        enough = good + bad >= self._rules.minimum and bad >= self._rules.ratio * (good + bad)
+        if self._generation != before or enough:
+            longest = min(self._rules.break_max, self._rules.break_min * 2.0 ** min(self._openings, 1000))
+            self._open(result, longest)
+
+    def _open(self, result: _Result, longest: float) -> None:
+        """Opens for an equally jittered break (half of it sure, half by chance), or until the date given."""
+        error = result.error
+        duration = longest / 2 + longest / 2 * result.random()
+        if error is not None and error.retry_after is not None:
+            duration = max(duration, error.retry_after)
+        if self._state != OPEN:
+            self._machine.open()
+        self._openings += 1
+        self._until = result.now + duration
+        self._since = result.now
+        self._because = error.detached() if error is not None else None
+        self._window.clear()
+
+    def _record(self, failure: _Bad | None) -> None:
+        """One step of pybreaker's own machine; under our lock, around nothing, so its lock is free at once."""
+        with suppress(_Bad, pybreaker.CircuitBreakerError):  # what it is told, it hands back
+            self._machine.call(_report, failure)
+
+    def _state_changed(self, state: str) -> None:
+        self._state = state
+        self._generation += 1
+        self._probes = []
+
+    def _forget(self) -> None:
+        self._openings = 0
+        self._dirty = False
+        self._until = self._because = None
+        self._window.clear()
+
+    # -- by hand -------------------------------------------------------------------------------------------
+
+    def isolate(self, now: float | None = None) -> None:
+        """Admits nobody until `close()`."""
+        with self._lock:
+            self._isolated = True
+            self._since = now
+            self._generation += 1
+            self._probes = []
+
+    def close(self, now: float | None = None) -> None:
+        """Closes, whatever the state; failures, breaks and rest are forgotten."""
+        with self._lock:
+            self._isolated = False
+            self._rest_until = self._rest_because = None
+            self._since = now
+            self._machine.close()  # always a new generation: what is under way belongs to the past
+            self._forget()
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """The state as plain data: `state`, `since` and `until` (moments on the clock), `because`, `failures`."""
+        with self._lock:
+            changes = self._drain()
+            state = ISOLATED if self._isolated else self._state
+            until, because = self._until, self._because
+            if state == CLOSED and self._rest_until is not None and now < self._rest_until:
+                state, until, because = "resting", self._rest_until, self._rest_because
+            shot = {
+                "state": state,
+                "since": self._since,
+                "until": until,
+                "because": because,
+                "failures": self._machine.fail_counter,
+            }
+        _tell(changes)
+        self._sweep()
+        return shot
+
+    def _change(self, before: str) -> Change:
+        return Change(before, self._state, self._because, self._until)
+
+
+def _report(failure: _Bad | None) -> None:
+    if failure is not None:
+        raise failure
+
+
+def _tell(changes: list[_Told]) -> None:
+    for tell, change in changes:
+        tell(change)

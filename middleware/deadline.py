@@ -1,0 +1,53 @@
+"""Deadline: a bound on the whole call, sleeps and other routes included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..pipeline import Layer, Request, Scope, Steps, send
+from . import options
+
+__all__ = ["Deadline"]
+
+
+@dataclass(frozen=True)
+class Deadline(Layer):
+    """Gives the call a moment after which nothing is begun, and at which every wait ends.
+
+    The layer itself only writes the moment down (`call.deadline`). Transports clamp every read to it, drivers
+    refuse a sleep that would pass it, and it goes on ruling a stream until its end. A plain synchronous
+    function as a handler cannot be interrupted: it ends when it ends, and then nothing more is tried.
+
+    A deadline inside another one is never later than the outer one.
+
+    Args:
+        seconds: how long the call may take in all, more than 0; 600 s, as the official clients.
+
+    Raises:
+        ValueError: if `seconds` is not a positive number.
+    """
+
+    seconds: float = 600.0
+    name: str = "deadline"
+    scope: Scope = "call"
+    kind: ClassVar[str] = "deadline"
+    not_inside: ClassVar[dict[str, str]] = {
+        "*": "a deadline bounds everything, sleeps and other routes too, so only tracing may be outside it"
+    }
+    but_inside: ClassVar[frozenset[str]] = frozenset({"trace_call", "deadline"})
+
+    def __post_init__(self) -> None:
+        options.seconds(self, "seconds", self.seconds)
+
+    def handle(self, request: Request) -> Steps:
+        """Sets the deadline for what is inside, and gives the outer one back afterwards."""
+        call = request.call
+        outer = call.deadline
+        own = call.clock.now() + self.seconds
+        call.deadline = own if outer is None else min(own, outer)
+        try:
+            return (yield from send(request))
+        finally:
+            # A stream that is still arriving was begun under the inner deadline, and keeps to it.
+            call.deadline = outer

@@ -1,0 +1,105 @@
+"""Fallback: when a route fails, the next one answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..pipeline import (
+    AllRoutesFailed,
+    Call,
+    FellBack,
+    ProviderError,
+    Request,
+    Route,
+    Router,
+    RouteRefused,
+    RouteSkipped,
+    Steps,
+    Via,
+)
+
+__all__ = ["Fallback"]
+
+
+class Fallback(Router):
+    """Tries its routes in order, and moves on at once, without sleeping, when one fails.
+
+    Whether another route can help is said by the guidance table. A request that is wrong here is wrong
+    everywhere and is not sent on, with two exceptions: one that is too long for a model may go to routes with
+    a larger `window`, and one that a content filter refused may go on if that was asked for.
+
+    A route whose breaker is open refuses at once and costs no attempt.
+
+    Args:
+        routes: Routes, or handlers that become routes under their own name, in order of preference.
+        content_filter: True to try other routes where a content filter refused. A refusal is no outage: by
+            default it is the answer.
+
+    Raises:
+        ValueError: if there is no route, or two have the same name.
+    """
+
+    kind = "fallback"
+
+    def __init__(self, *routes: Any, content_filter: bool = False) -> None:
+        super().__init__(*routes)
+        self.content_filter = content_filter
+
+    @property
+    def manner(self) -> str:
+        """How it chooses."""
+        return "in order"
+
+    def handle(self, request: Request) -> Steps:
+        """Sends the request along one route after another until one answers."""
+        call = request.call
+        outside = call.routes_left
+        failed: list[ProviderError] = []
+        waiting = list(self.routes)
+        while True:
+            route = waiting.pop(0)
+            call.routes_left = outside + sum(other.leaf_count for other in waiting)
+            try:
+                reply = yield Via(route, request)
+            except ProviderError as error:
+                waiting = self._after(call, route, error, waiting, failed)
+            else:
+                return reply  # type: ignore[no-any-return]
+            finally:
+                call.routes_left = outside
+
+    def _after(
+        self, call: Call, route: Route, error: ProviderError, waiting: list[Route], failed: list[ProviderError]
+    ) -> list[Route]:
+        """The routes worth trying after `error`; raises what the caller must see if there are none."""
+        error.route = error.route or route.name
+        failed.append(error)
+        if isinstance(error, RouteRefused):
+            call.emit(RouteSkipped(route.name, error))
+        if call.is_over(error):
+            raise error
+        eligible = self._eligible(route, error, waiting)
+        if eligible:
+            if not call.fits(0):
+                raise call.too_late() from error
+            if call.attempts_left <= 0:
+                raise next((e for e in reversed(failed) if not isinstance(e, RouteRefused)), error)
+            call.emit(FellBack(route.name, eligible[0].name, error))
+            return eligible
+        if len(failed) == 1 or not self._may_help(error):
+            raise error
+        untried = [other.name for other in waiting]
+        raise AllRoutesFailed(failed, untried, attempts=call.attempts) from error
+
+    def _may_help(self, error: ProviderError) -> bool:
+        if error.reason == "content_filter":
+            return self.content_filter
+        return error.guidance.elsewhere or error.reason == "context_length"
+
+    def _eligible(self, route: Route, error: ProviderError, waiting: list[Route]) -> list[Route]:
+        if not self._may_help(error):
+            return []
+        if error.reason == "context_length":
+            window = route.window
+            return [other for other in waiting if window and other.window and other.window > window]
+        return waiting

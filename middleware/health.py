@@ -1,0 +1,139 @@
+"""Health: which route is sick, since when, and why.
+
+An observer: it only listens, so it can be given to any stack (`Stack(observers=[health])`). It never waits: an
+attempt may end in a garbage collection, in a thread that is reading the status at that moment; so what it hears
+goes through a queue, and whoever gets the lock takes it in.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from ..pipeline import AsyncStack, Attempt, AttemptEnded, Event, Stack, Trip
+from ..pipeline.errors import GUIDANCE
+
+__all__ = ["Health"]
+
+# Enough for a 95th percentile, and few enough to sort on each look.
+_RECENT = 200
+
+
+class _Route:
+    """What is known of one route. `recent` holds good or bad, and seconds, of the latest judged attempts."""
+
+    __slots__ = ("attempts", "errors", "last_class", "last_reason", "recent", "sick_since")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.errors = 0
+        self.last_class = self.last_reason = ""
+        self.sick_since: float | None = None
+        self.recent: deque[tuple[bool, float]] = deque(maxlen=_RECENT)
+
+    def take(self, attempt: Attempt) -> None:
+        self.attempts += 1
+        if attempt.outcome == "closed":
+            return  # the caller gave up; it says nothing about the route
+        good = attempt.outcome == "ok"
+        if not good:
+            self.errors += 1
+            self.last_class, self.last_reason = str(attempt.error_class or "bug"), attempt.reason
+            if attempt.error_class is None or GUIDANCE[attempt.error_class].trip is Trip.IGNORE:
+                return  # the caller's own fault
+        self.recent.append((good, attempt.duration or 0.0))
+        if good:
+            self.sick_since = None
+        elif self.sick_since is None:
+            self.sick_since = attempt.ended
+
+
+class Health:
+    """Keeps score of every route. Thread-safe.
+
+    Args:
+        wall: gives the time of day as UNIX seconds; moments in the status are told on this clock.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._heard: SimpleQueue[Attempt] = SimpleQueue()
+        self._routes: dict[str, _Route] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Listens to one event."""
+        if isinstance(event, AttemptEnded):
+            self._heard.put(event.attempt)
+            if self._lock.acquire(blocking=False):
+                try:
+                    self._drain()
+                finally:
+                    self._lock.release()
+
+    def status(self, stack: Stack | AsyncStack) -> dict[str, dict[str, Any]]:
+        """How each route of `stack` is doing, by its path.
+
+        Returns:
+            A dict per route:
+            `healthy`: whether it is worth sending to; `state`: "closed", "open", "half-open", "isolated" or
+            "resting" (a route without a breaker is always "closed"); `reason`: what closed the route, or its
+            last error; `attempts` and `errors`: so far; `since`: UNIX time in seconds since when it is not
+            well, or None; `reopens_at`: UNIX time at which it admits again, or None; `success_rate`: of the
+            latest 200 judged attempts, from 0 to 1, or None without any; `p50` and `p95`: their seconds;
+            `last_error`: the class of the last error, or None.
+        """
+        now = stack.clock.now()
+        with self._lock:
+            self._drain()
+            return {path: self._one(path, stack, now) for path in stack.routes()}
+
+    def _one(self, path: str, stack: Stack | AsyncStack, now: float) -> dict[str, Any]:
+        route = self._routes.get(path) or _Route()
+        circuit = _circuit(stack, path, now)
+        times = sorted(seconds for _, seconds in route.recent)
+        good = sum(well for well, _ in route.recent)
+        rate = good / len(times) if times else None
+        because = circuit["because"]
+        state = circuit["state"]
+        since = circuit["since"] if state not in ("closed", "resting") else route.sick_since
+        return {
+            "healthy": state == "closed" and (rate is None or route.sick_since is None or rate >= 0.5),
+            "state": state,
+            "reason": because.reason if because is not None else route.last_reason,
+            "attempts": route.attempts,
+            "errors": route.errors,
+            "since": self._told(since, now),
+            "reopens_at": self._told(circuit["until"], now),
+            "success_rate": rate,
+            "p50": _quantile(times, 0.5),
+            "p95": _quantile(times, 0.95),
+            "last_error": route.last_class or None,
+        }
+
+    def _told(self, moment: float | None, now: float) -> float | None:
+        return None if moment is None else self._wall() + moment - now
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                attempt = self._heard.get_nowait()
+            except Empty:
+                return
+            self._routes.setdefault(attempt.route, _Route()).take(attempt)
+
+
+def _circuit(stack: Stack | AsyncStack, path: str, now: float) -> dict[str, Any]:
+    try:
+        shot: dict[str, Any] = stack.part("breaker", route=path).snapshot(now)
+    except LookupError:
+        return {"state": "closed", "since": None, "until": None, "because": None}
+    return shot
+
+
+def _quantile(times: list[float], share: float) -> float | None:
+    return times[min(len(times) - 1, int(share * len(times)))] if times else None

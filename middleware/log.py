@@ -1,0 +1,99 @@
+"""Log: one line per attempt and per decision, through structlog.
+
+At home in the application's own logging: its structlog configuration is used if there is one, otherwise lines
+go to the standard logger "mainstay" and nothing is configured here. No line carries a prompt, an answer or a
+key, because no event does.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import structlog
+
+from ..pipeline import (
+    AttemptEnded,
+    BreakerChanged,
+    Event,
+    FellBack,
+    Layer,
+    ProviderError,
+    Request,
+    RetryScheduled,
+    RouteSkipped,
+    Scope,
+    Steps,
+    send,
+)
+
+__all__ = ["Log"]
+
+_SLOT = "mainstay.log"
+
+
+@dataclass(frozen=True)
+class Log(Layer):
+    """Writes down each attempt (info, or warning if it failed) and each decision (warning).
+
+    Args:
+        logger: what to write to; structlog's if the application has configured it, else the standard logger
+            "mainstay".
+    """
+
+    logger: Any = None
+    name: str = "log"
+    scope: Scope = "call"
+    kind: ClassVar[str] = "log"
+
+    def handle(self, request: Request) -> Steps:
+        """Listens to one call."""
+        call = request.call
+        if _SLOT not in call.slots:
+            call.slots[_SLOT] = True
+            call.observe(partial(_write, self.logger if self.logger is not None else _logger()))
+        return (yield from send(request))
+
+
+def _logger() -> Any:
+    if structlog.is_configured():
+        return structlog.get_logger("mainstay")
+    # structlog's own default prints, which a library must not do.
+    return structlog.wrap_logger(
+        logging.getLogger("mainstay"),
+        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def _write(logger: Any, event: Event) -> None:
+    if isinstance(event, AttemptEnded):
+        attempt = event.attempt
+        write = logger.warning if attempt.outcome == "error" else logger.info
+        write(
+            "attempt",
+            number=attempt.number,
+            route=attempt.route,
+            provider=attempt.provider,
+            model=attempt.model,
+            outcome=attempt.outcome,
+            error=str(attempt.error_class or ""),
+            reason=attempt.reason,
+            status=attempt.status,
+            seconds=round(attempt.duration or 0.0, 4),
+        )
+    elif isinstance(event, RetryScheduled):
+        logger.warning("retry", delay=round(event.delay, 3), **_told(event.route, event.error))
+    elif isinstance(event, RouteSkipped):
+        logger.warning("skip", retry_after=event.error.retry_after, **_told(event.route, event.error))
+    elif isinstance(event, FellBack):
+        logger.warning("fallback", target=event.target, **_told(event.origin, event.error))
+    elif isinstance(event, BreakerChanged):
+        reason = event.error.reason if event.error is not None else ""
+        logger.warning("breaker", route=event.route, before=event.before, after=event.after, reason=reason)
+
+
+def _told(route: str, error: ProviderError) -> dict[str, Any]:
+    return {"route": route, "error": str(error.error_class), "reason": error.reason}

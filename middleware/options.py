@@ -1,0 +1,39 @@
+"""Checks of layer options at construction: a wrong option names the field and the range."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["count", "fraction", "seconds"]
+
+
+def seconds(layer: object, name: str, value: object, *, zero: bool = False) -> None:
+    """Refuses what is no finite number of seconds above 0 (or from 0 on, if `zero`).
+
+    Raises:
+        ValueError: naming the layer, the option and the range.
+    """
+    good = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+    if not good or value < 0 or (value == 0 and not zero):  # type: ignore[operator]
+        expected = "0 or more seconds" if zero else "a positive number of seconds"
+        raise ValueError(f"{type(layer).__name__}({name}=...) must be {expected}, not {value!r}")
+
+
+def count(layer: object, name: str, value: object) -> None:
+    """Refuses what is no whole number from 1 on.
+
+    Raises:
+        ValueError: naming the layer, the option and the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{type(layer).__name__}({name}=...) must be a whole number from 1 on, not {value!r}")
+
+
+def fraction(layer: object, name: str, value: object) -> None:
+    """Refuses what is not above 0 and at most 1.
+
+    Raises:
+        ValueError: naming the layer, the option and the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise ValueError(f"{type(layer).__name__}({name}=...) must be above 0 and at most 1, not {value!r}")
