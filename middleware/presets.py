@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..pipeline import Layer
 from .breaker import CircuitBreaker
 from .deadline import Deadline
@@ -9,23 +11,27 @@ from .retry import Retry
 from .trace import Trace, TraceCall
 from .validate import Validate
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
 __all__ = ["standard"]
 
 
-def standard(*, deadline: float = 600.0) -> list[Layer]:
+def standard(*, deadline: float = 600.0, tracer_provider: TracerProvider | None = None) -> list[Layer]:
     """The layers that most applications want, outside in.
 
     Args:
         deadline: how long a call may take in all, in seconds, more than 0.
+        tracer_provider: where spans go; OpenTelemetry's global provider unless given.
 
     Returns:
         A new list, to be changed at will and given to a Stack with a router behind it.
     """
     return [
-        TraceCall(),  # sees everything, so outermost
+        TraceCall(tracer_provider),  # sees everything, so outermost
         Deadline(deadline),  # bounds everything, sleeps too
         Validate(),  # before anything is spent
         Retry(),  # a new admission for each try, so outside the breaker
         CircuitBreaker(),  # refuses before anything leaves
-        Trace(),  # one span per attempt that really left, so inside the breaker
+        Trace(tracer_provider),  # one span per attempt that really left, so inside the breaker
     ]

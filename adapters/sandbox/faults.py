@@ -1,0 +1,385 @@
+"""Everything that can go wrong at a provider, as values that can be put into a script.
+
+A fault says what happens in words that no protocol owns; the dialect knows the bytes and the plan knows the
+order of events. A `Fault` is plain data: it can be compared, hashed, pickled and printed.
+
+Faults that act on an answer in the making (`cut`, `stall`, `malformed`, …) take it from `answer=`, or, left
+out, from the server's default answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from types import EllipsisType
+from typing import Any, Literal
+
+from .answer import Answer, check_count, check_seconds
+
+__all__ = [
+    "Fault",
+    "bad_key",
+    "content_filter",
+    "context_length",
+    "cut",
+    "disconnect",
+    "drip",
+    "empty",
+    "error_event",
+    "error_in_200",
+    "hang",
+    "html",
+    "malformed",
+    "model_not_found",
+    "no_terminator",
+    "overloaded",
+    "pings",
+    "quota",
+    "rate_limit",
+    "reset",
+    "slow_first_byte",
+    "stall",
+    "status",
+]
+
+How = Literal["close", "reset", "clean"]
+
+NAMED = frozenset(
+    {"quota", "bad_key", "model_not_found", "context_length", "content_filter", "overloaded", "rate_limit"}
+)
+"""Errors that have a meaning rather than a status: which status and body they have depends on the dialect."""
+
+_SPOILING = frozenset({"slow_first_byte", "drip", "stall", "cut", "no_terminator", "malformed", "error_event"})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fault:
+    """One thing that goes wrong. Made by the functions of this module, not by hand.
+
+    Args:
+        kind: the name of the function that made it.
+        status, type, code, message, retry_after, headers, body: of an HTTP error; None (for `code`: `...`)
+            stands for the dialect's own value.
+        after: the number of content events that still get through.
+        seconds: how long to wait before the first byte.
+        interval: seconds between two bytes or two pings.
+        how: how a cut ends the connection.
+        then: what is answered, slowly.
+        answer: the answer that is spoilt; None is the server's default.
+        error: the error that is reported inside a stream or a 200.
+    """
+
+    kind: str
+    status: int | None = None
+    type: str | None = None
+    code: str | int | EllipsisType | None = ...
+    message: str | None = None
+    retry_after: float | str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    after: int | None = None
+    seconds: float | None = None
+    interval: float | None = None
+    how: How | None = None
+    then: Answer | Fault | None = None
+    answer: Answer | None = None
+    error: Fault | None = None
+
+    def __repr__(self) -> str:
+        shown = []
+        for item in fields(self)[1:]:
+            value = getattr(self, item.name)
+            if value != item.default:
+                name = {"status": "", "code": "code_="}.get(item.name, f"{item.name}=")
+                shown.append(f"{name}{value!r}")
+        return f"faults.{self.kind}({', '.join(shown)})"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is an HTTP error with a body, and nothing else."""
+        return self.kind == "status" or self.kind in NAMED
+
+    @property
+    def spoils_answer(self) -> bool:
+        """Whether it acts on an answer and was given none."""
+        return self.kind in _SPOILING and self.answer is None and self.then is None
+
+
+def _retry_after(value: object) -> float | str | None:
+    if value is None or isinstance(value, str):
+        return value  # a string is sent as it is: an HTTP date, or nonsense on purpose
+    return check_seconds(value, "retry_after")
+
+
+def _header_pairs(headers: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> tuple[tuple[str, str], ...]:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    result = tuple((str(name), str(value)) for name, value in pairs)
+    for name, value in result:
+        if not name or any(char in name + value for char in "\r\n"):
+            raise ValueError(f"headers must be names and values without line ends, not {(name, value)!r}")
+    return result
+
+
+def _body(body: str | bytes | Mapping[str, Any] | None) -> bytes | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, Mapping | list):
+        return json.dumps(body, ensure_ascii=False).encode()
+    raise TypeError(f"body must be a str, bytes or a dict, not {body!r}")
+
+
+def _error(error: object) -> Fault | None:
+    if error is None or (isinstance(error, Fault) and error.is_error):
+        return error
+    raise TypeError(f"error must be an HTTP error such as faults.status(500) or faults.quota(), not {error!r}")
+
+
+def _answer(answer: object) -> Answer | None:
+    if answer is None or isinstance(answer, Answer):
+        return answer
+    raise TypeError(f"answer must be an Answer or None, not {answer!r}")
+
+
+def _then(then: object) -> Answer | Fault | None:
+    if then is None or isinstance(then, Answer | Fault):
+        return then
+    raise TypeError(f"then must be an Answer, a Fault or None, not {then!r}")
+
+
+def status(
+    code: int,
+    *,
+    type: str | None = None,  # noqa: A002 - the field's name in every protocol
+    code_: str | int | EllipsisType | None = ...,
+    message: str | None = None,
+    retry_after: float | str | None = None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+    body: str | bytes | Mapping[str, Any] | None = None,
+) -> Fault:
+    """An HTTP error in the dialect's own shape.
+
+    Args:
+        code: the HTTP status, 200 to 599.
+        type: the error's type; None is what the provider uses with this status.
+        code_: the error's code; `...` is what the provider uses, None is a null.
+        message: the error's text; None is what the provider says.
+        retry_after: the Retry-After header, in seconds, or a string that is sent as it is.
+        headers: further headers; they replace those of the same name.
+        body: sent exactly so, in place of the dialect's body. What begins with `<` is sent as HTML, what
+            begins with a brace or bracket as JSON, anything else as plain text.
+
+    Returns:
+        The fault.
+
+    Raises:
+        TypeError, ValueError: if a value is of the wrong kind or out of range.
+    """
+    if not 200 <= check_count(code, "code") <= 599:
+        raise ValueError(f"code must be an HTTP status from 200 to 599, not {code!r}")
+    return Fault(
+        "status",
+        status=code,
+        type=type,
+        code=code_,
+        message=message,
+        retry_after=_retry_after(retry_after),
+        headers=_header_pairs(headers),
+        body=_body(body),
+    )
+
+
+def quota() -> Fault:
+    """No credit left: OpenAI 429 `insufficient_quota`, Claude 400, Ollama 429 `usage limit`."""
+    return Fault("quota")
+
+
+def bad_key() -> Fault:
+    """The key is wrong: 401."""
+    return Fault("bad_key")
+
+
+def model_not_found() -> Fault:
+    """The model does not exist: 404."""
+    return Fault("model_not_found")
+
+
+def context_length() -> Fault:
+    """The prompt is too long for the model: 400."""
+    return Fault("context_length")
+
+
+def content_filter() -> Fault:
+    """The provider's policy refuses the content: 400. Ollama has no such thing and refuses this fault."""
+    return Fault("content_filter")
+
+
+def overloaded() -> Fault:
+    """The provider is overloaded: OpenAI and Ollama 503, Claude 529."""
+    return Fault("overloaded")
+
+
+def rate_limit(retry_after: float | str | None = None) -> Fault:
+    """Too many requests: 429.
+
+    Args:
+        retry_after: the Retry-After header, in seconds, or a string that is sent as it is; None sends none.
+
+    Returns:
+        The fault.
+    """
+    return Fault("rate_limit", retry_after=_retry_after(retry_after))
+
+
+def slow_first_byte(seconds: float, then: Answer | Fault | None = None) -> Fault:
+    """Nothing for a while, then the answer.
+
+    Args:
+        seconds: how long before the status line.
+        then: what is answered after that; None is the server's default answer.
+
+    Returns:
+        The fault.
+    """
+    return Fault("slow_first_byte", seconds=check_seconds(seconds, "seconds"), then=_then(then))
+
+
+def drip(
+    interval: float | None = None,
+    *,
+    bytes_per_second: float | None = None,
+    then: Answer | Fault | None = None,
+) -> Fault:
+    """The body arrives byte by byte; the status and headers arrive at once.
+
+    Args:
+        interval: seconds between two bytes.
+        bytes_per_second: the same, the other way round; give one of the two.
+        then: what is answered in this way; None is the server's default answer.
+
+    Returns:
+        The fault.
+    """
+    if (interval is None) == (bytes_per_second is None):
+        raise ValueError("drip needs either interval or bytes_per_second")
+    if bytes_per_second is not None:
+        if check_seconds(bytes_per_second, "bytes_per_second") == 0:
+            raise ValueError("bytes_per_second must be more than 0")
+        interval = 1 / bytes_per_second
+    return Fault("drip", interval=check_seconds(interval, "interval"), then=_then(then))
+
+
+def stall(after: int = 1, *, answer: Answer | None = None) -> Fault:
+    """The answer begins, then silence; the connection stays open.
+
+    Args:
+        after: content events of a stream that get through; a complete answer stops half-way in its body.
+        answer: what is begun.
+
+    Returns:
+        The fault.
+    """
+    return Fault("stall", after=check_count(after, "after"), answer=_answer(answer))
+
+
+def pings(interval: float = 0.05) -> Fault:
+    """A stream of signs of life without content, for ever; a complete request hangs.
+
+    Args:
+        interval: seconds between two pings.
+
+    Returns:
+        The fault.
+    """
+    return Fault("pings", interval=check_seconds(interval, "interval"))
+
+
+def cut(after: int = 1, how: How = "close", *, answer: Answer | None = None) -> Fault:
+    """The answer breaks off.
+
+    Args:
+        after: content events of a stream that get through; a complete answer breaks off half-way in its body.
+        how: `close` drops the TCP connection, `reset` resets it, `clean` ends the HTTP body as if all were
+            well, without the protocol's own end.
+        answer: what is cut.
+
+    Returns:
+        The fault.
+    """
+    if how not in ("close", "reset", "clean"):
+        raise ValueError(f"how must be 'close', 'reset' or 'clean', not {how!r}")
+    return Fault("cut", after=check_count(after, "after"), how=how, answer=_answer(answer))
+
+
+def no_terminator(*, answer: Answer | None = None) -> Fault:
+    """A stream that ends well in HTTP, without its last event: no `[DONE]`, no `message_stop`, no done line.
+
+    A complete answer has no such event and is sent as it is.
+    """
+    return Fault("no_terminator", answer=_answer(answer))
+
+
+def malformed(after: int = 1, *, answer: Answer | None = None) -> Fault:
+    """Broken JSON: the body of a complete answer, or one event of a stream that goes on after it.
+
+    Args:
+        after: good content events before the broken one; if there are not so many, the last one is broken.
+        answer: what is spoilt.
+
+    Returns:
+        The fault.
+    """
+    return Fault("malformed", after=check_count(after, "after"), answer=_answer(answer))
+
+
+def error_in_200(error: Fault | None = None) -> Fault:
+    """Status 200 with an error inside: as the body, or as the only event of a stream.
+
+    Args:
+        error: an HTTP error of this module whose body is used; None is the provider's usual one.
+
+    Returns:
+        The fault.
+    """
+    return Fault("error_in_200", error=_error(error))
+
+
+def error_event(after: int = 1, *, error: Fault | None = None, answer: Answer | None = None) -> Fault:
+    """A stream that reports an error half-way, and closes. A complete request gets it as an HTTP error.
+
+    Args:
+        after: content events before it.
+        error: an HTTP error of this module whose body is used; None is the provider's usual one.
+        answer: what is begun.
+
+    Returns:
+        The fault.
+    """
+    return Fault("error_event", after=check_count(after, "after"), error=_error(error), answer=_answer(answer))
+
+
+def html() -> Fault:
+    """Status 200 with the login page of some proxy."""
+    return Fault("html")
+
+
+def empty() -> Fault:
+    """Status 200 with an empty body."""
+    return Fault("empty")
+
+
+def reset() -> Fault:
+    """The connection is reset before any byte of the response."""
+    return Fault("reset")
+
+
+def disconnect() -> Fault:
+    """The connection is closed before any byte of the response."""
+    return Fault("disconnect")
+
+
+def hang() -> Fault:
+    """No answer, ever; the connection stays open until the client or the server closes it."""
+    return Fault("hang")
