@@ -1,0 +1,54 @@
+"""ProviderChain: several providers, one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from ..pipeline import Reply, Request, Route
+from .front import Front
+from .provider import Provider
+
+__all__ = ["ProviderChain"]
+
+Link: TypeAlias = Provider | Callable[[Request], Reply]
+
+
+class ProviderChain(Front):
+    """Asks the first provider, and the next where it fails; each with its own retries and breaker.
+
+        chain = ProviderChain([("openai", openai), ("claude", claude), ("ollama", ollama)])
+        reply = chain.execute("gpt-4o", "Why is the sky blue?")
+
+    Args:
+        links: pairs of a name and a provider (or any handler), in order of preference.
+        options: as for `Front`.
+
+    Raises:
+        ValueError: if there is no link, two have the same name, or a provider of another protocol than the
+            first's was not told which model to use: the name asked for means nothing there.
+    """
+
+    def __init__(self, links: Iterable[tuple[str, Link] | Route], **options: Any) -> None:
+        routes = [link if isinstance(link, Route) else _route(*link) for link in links]
+        if not routes:
+            raise ValueError("ProviderChain([...]) needs at least one (name, provider)")
+        _models_are_known(routes)
+        super().__init__(routes, **options)
+
+
+def _route(name: str, link: Link) -> Route:
+    return link.as_route(name) if isinstance(link, Provider) else Route(name, link)
+
+
+def _models_are_known(routes: list[Route]) -> None:
+    protocols = [getattr(route.handler, "provider", "") for route in routes]
+    if len(set(protocols)) == 1:
+        return
+    for route in routes[1:]:
+        if route.model is None and not route.models:
+            raise ValueError(
+                f"the chain mixes protocols ({', '.join(dict.fromkeys(protocols))}), and {route.name!r} does not "
+                f"say which model it uses: the name that is asked of {routes[0].name!r} means nothing to it. "
+                f"Give it model='...' or models={{'asked': 'its own'}}"
+            )

@@ -1,0 +1,99 @@
+"""Front: what a provider and a chain have in common: a stack, its health, and two ways to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ..middleware import Fallback, Health, standard
+from ..pipeline import Clock, Message, Observer, Reply, Request, Route, Stack
+
+__all__ = ["Front"]
+
+
+class Front:
+    """A stack over some routes, with the calls that an application makes.
+
+    Args:
+        routes: Routes in order of preference.
+        layers: outside in; the standard ones unless given.
+        clock: time, sleep and random; the real ones unless given.
+        observers: called with every event.
+        health: keeps score; one of its own unless given.
+
+    Attributes:
+        stack: what really runs; `print` it.
+        health: the score.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        layers: Iterable[Any] | None = None,
+        clock: Clock | None = None,
+        observers: Sequence[Observer] = (),
+        health: Health | None = None,
+    ) -> None:
+        self.health = health or Health()
+        self.stack = Stack(
+            standard() if layers is None else layers,
+            Fallback(*routes),
+            clock=clock,
+            observers=(self.health, *observers),
+        )
+
+    def execute(
+        self,
+        model: str,
+        prompt: str | Iterable[Message],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        """Asks, and waits for the whole reply.
+
+        Args:
+            model: the model to ask for; a route may map it to its own.
+            prompt: a prompt, or OpenAI-shaped messages.
+            parameters: generation parameters by name, such as `{"temperature": 0.2}`.
+
+        Returns:
+            The finished reply; `reply.provider` and `reply.attempts` say how it came about.
+
+        Raises:
+            InvalidParameters: if a parameter is wrong; all problems at once, before anything is sent.
+            ProviderError: if no route could answer; its class says why.
+        """
+        return self.stack(Request(model, prompt, parameters or {}))
+
+    def stream(
+        self,
+        model: str,
+        prompt: str | Iterable[Message],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        """Asks, and returns once the first token is there; iterate the reply, in a `with` block, for the rest.
+
+        Until then failures are retried and fall back like any other; afterwards nothing is repeated, and a
+        stream that breaks raises with `error.partial`. Arguments and errors are those of `execute`.
+        """
+        return self.stack(Request(model, prompt, parameters or {}, stream=True))
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """How each route is doing, by its name; see `Health.status` for the fields."""
+        return self.health.status(self.stack)
+
+    def close(self) -> None:
+        """Closes the connections of every provider that it leads to."""
+        self.stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        return str(self.stack)

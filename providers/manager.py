@@ -1,0 +1,146 @@
+"""ProviderManager: providers by name, a fallback chain over some of them, and how they are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from ..middleware import Health
+from ..pipeline import Message, Reply
+from .chain import ProviderChain
+from .provider import Provider
+from .registry import create_provider
+
+__all__ = ["ProviderManager"]
+
+
+class ProviderManager:
+    """Holds providers, and answers through one of them or through all in order.
+
+        manager = ProviderManager()
+        manager.add_provider("openai", {"api_key": "..."})
+        manager.add_provider("claude", {"api_key": "...", "model": "claude-sonnet-4-5"})
+        manager.setup_fallback_chain(["openai", "claude"])
+        reply = manager.execute_with_fallback("gpt-4o", "Why is the sky blue?")
+
+    Args:
+        options: as for `Front` (layers, clock, observers), for every provider and the chain.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = {"health": Health(), **options}
+        self._providers: dict[str, Provider] = {}
+        self._chain: ProviderChain | None = None
+
+    def add_provider(self, name: str, config: Mapping[str, Any] | None = None) -> Provider:
+        """Makes a provider and keeps it.
+
+        Args:
+            name: what it is called from now on; also its kind ("openai", "claude", "ollama"), unless
+                `config["provider"]` says that, so that several of one kind can be kept.
+            config: as for `create_provider`.
+
+        Raises:
+            ValueError: if the name is taken, or the kind or an option is unknown.
+        """
+        if name in self._providers:
+            raise ValueError(f"there is a provider {name!r} already: choose another name")
+        settings = dict(config or {})
+        kind = settings.pop("provider", name)
+        provider = create_provider(kind, settings, name=name, **self._options)
+        self._providers[name] = provider
+        return provider
+
+    def get_provider(self, name: str) -> Provider:
+        """The provider of that name.
+
+        Raises:
+            LookupError: if there is none.
+        """
+        try:
+            return self._providers[name]
+        except KeyError:
+            known = ", ".join(self._providers) or "none yet: add_provider(name, config) makes one"
+            raise LookupError(f"there is no provider {name!r}; there is {known}") from None
+
+    def setup_fallback_chain(self, names: Iterable[str]) -> ProviderChain:
+        """Chains providers in order of preference; the next one answers where one fails.
+
+        Raises:
+            LookupError: if a name is unknown.
+            ValueError: as for ProviderChain.
+        """
+        self._chain = ProviderChain([(name, self.get_provider(name)) for name in names], **self._options)
+        return self._chain
+
+    @property
+    def chain(self) -> ProviderChain:
+        """The fallback chain.
+
+        Raises:
+            RuntimeError: if none was set up.
+        """
+        if self._chain is None:
+            raise RuntimeError("no fallback chain was set up: call setup_fallback_chain([...]) first")
+        return self._chain
+
+    def execute(
+        self,
+        name: str,
+        model: str,
+        prompt: str | Iterable[Message],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        """Asks one provider; otherwise as `Front.execute`."""
+        return self.get_provider(name).execute(model, prompt, parameters)
+
+    def stream(
+        self,
+        name: str,
+        model: str,
+        prompt: str | Iterable[Message],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        """Asks one provider for a stream; otherwise as `Front.stream`."""
+        return self.get_provider(name).stream(model, prompt, parameters)
+
+    def execute_with_fallback(
+        self, model: str, prompt: str | Iterable[Message], parameters: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """Asks the chain; otherwise as `Front.execute`."""
+        return self.chain.execute(model, prompt, parameters)
+
+    def stream_with_fallback(
+        self, model: str, prompt: str | Iterable[Message], parameters: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """Asks the chain for a stream; otherwise as `Front.stream`."""
+        return self.chain.stream(model, prompt, parameters)
+
+    def get_provider_status(self) -> dict[str, dict[str, Any]]:
+        """How each provider is doing, by its name; see `Health.status` for the fields.
+
+        Counts cover all calls, alone and in the chain; state is that of the chain for providers that are in it.
+        """
+        status: dict[str, dict[str, Any]] = {}
+        for provider in self._providers.values():
+            status |= provider.status()
+        if self._chain is not None:
+            status |= self._chain.status()
+        return status
+
+    def close(self) -> None:
+        """Closes the connections of all providers."""
+        for provider in self._providers.values():
+            provider.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ProviderManager {', '.join(self._providers)}>"

@@ -1,0 +1,55 @@
+"""Provider: one provider with the standard stack in front of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..pipeline import Route
+from .front import Front
+
+__all__ = ["Provider"]
+
+
+class Provider(Front):
+    """One provider, ready to be asked; `create_provider` makes it.
+
+    In a chain only its adapter is used: the chain brings its own layers, so that nothing is done twice.
+
+    Args:
+        name: what errors and status call it.
+        adapter: the handler that speaks to it.
+        model: the model to use whatever is asked for, or None.
+        models: from the model asked for to this provider's, by name.
+        params: parameters set here, over the caller's.
+        drop: names of the caller's parameters that are left out here.
+        rename: from the caller's parameter name to the one used here.
+        window: context window in tokens, if known.
+        options: as for `Front`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        adapter: Any,
+        *,
+        model: str | None = None,
+        models: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        drop: frozenset[str] = frozenset(),
+        rename: Mapping[str, str] | None = None,
+        window: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.name = name
+        self.adapter = adapter
+        self.route = Route(name, adapter, model, models or {}, params or {}, drop, rename or {}, window)
+        super().__init__([self.route], **options)
+
+    def as_route(self, name: str) -> Route:
+        """The same provider as a route of a chain, under that name."""
+        return dataclasses.replace(self.route, name=name)
+
+    def __repr__(self) -> str:
+        return f"<Provider {self.name}: {self.adapter!r}>"

@@ -1,0 +1,58 @@
+"""create_provider: from a name and some settings to a provider that can be asked."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from .provider import Provider
+
+__all__ = ["KINDS", "create_provider"]
+
+# The kinds of provider, each with the adapter that speaks to it; loaded when it is first asked for.
+KINDS: Mapping[str, str] = {"openai": "OpenAI", "claude": "Claude", "anthropic": "Claude", "ollama": "Ollama"}
+
+# What is the route's affair, and not the adapter's.
+_ROUTE = ("model", "models", "params", "drop", "rename", "window")
+
+
+def create_provider(
+    kind: str, config: Mapping[str, Any] | None = None, *, name: str | None = None, **options: Any
+) -> Provider:
+    """Makes a provider with the standard layers in front.
+
+        provider = create_provider("openai", {"api_key": "..."})
+        reply = provider.execute("gpt-4o", "Why is the sky blue?", parameters={"temperature": 0.2})
+
+    Args:
+        kind: "openai", "claude" (or "anthropic") or "ollama".
+        config: options of the adapter (`api_key`, `base_url`, `timeouts`, ...) and of the route (`model`,
+            `models`, `params`, `drop`, `rename`, `window`). Keys that are missing come from the environment
+            variables of the official SDKs.
+        name: what errors and status call it; the kind unless given.
+        options: as for `Front` (layers, clock, observers).
+
+    Raises:
+        ValueError: if the kind or an option is unknown.
+        AuthenticationFailed: if a key is needed and there is none.
+    """
+    from .. import adapters
+
+    if kind not in KINDS:
+        raise ValueError(f"unknown provider {kind!r}{_near(kind, KINDS)}: there is {', '.join(KINDS)}")
+    adapter_class = getattr(adapters, KINDS[kind])
+    settings = dict(config or {})
+    route = {key: settings.pop(key) for key in _ROUTE if key in settings}
+    known = [key for key in inspect.signature(adapter_class).parameters if key != "model"]
+    for key in settings:
+        if key not in known:
+            allowed = [*known, *_ROUTE]
+            raise ValueError(f"{kind} has no option {key!r}{_near(key, allowed)}: there is {', '.join(allowed)}")
+    return Provider(name or kind, adapter_class(**settings), **route, **options)
+
+
+def _near(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f" (did you mean {near[0]!r}?)" if near else ""
