@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ def main() -> None:
 @click.option("--model", help="The model to ask for; each provider has a default.")
 @click.option("--provider", type=click.Choice(["openai", "claude", "ollama", "sandbox"]), help="Use only this one.")
 @click.option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask, such as http://127.0.0.1:8080/v1.")
+@click.option("--key-env", metavar="NAME", help="The environment variable that holds that server's key.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter, such as temperature=0.2.")
 @click.option("--stream", is_flag=True, help="Show the answer as it arrives.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reply as JSON; with --stream, one line per chunk.")
@@ -39,6 +41,7 @@ def ask(
     model: str | None,
     provider: str | None,
     base_url: str | None,
+    key_env: str | None,
     params: tuple[str, ...],
     stream: bool,
     as_json: bool,
@@ -56,10 +59,12 @@ def ask(
         raise click.UsageError("there is nothing to ask: give a prompt, or pipe one in")
     if base_url and provider:
         raise click.UsageError("--base-url names the server to ask: leave --provider out")
+    if key_env and not (base_url and os.environ.get(key_env)):
+        raise click.UsageError(f"--key-env {key_env}: a variable with the key of the server at --base-url is expected")
     parameters = dict(_parameter(text) for text in params)
     with contextlib.ExitStack() as open_things:
         try:
-            providers = _providers(model, provider, base_url, open_things)
+            providers = _providers(model, provider, base_url, os.environ.get(key_env or ""), open_things)
             chain = open_things.enter_context(ProviderChain([(p.name, p) for p in providers]))
             asked = providers[0].route.model or model or ""
             if stream:
@@ -88,12 +93,12 @@ def demo() -> None:
 
 
 def _providers(
-    model: str | None, only: str | None, base_url: str | None, open_things: contextlib.ExitStack
+    model: str | None, only: str | None, base_url: str | None, key: str | None, open_things: contextlib.ExitStack
 ) -> list[Provider]:
     from . import discover
 
     if base_url:
-        return [discover.compatible(base_url, model)]
+        return [discover.compatible(base_url, model, key)]
     found = [] if only == "sandbox" else discover.discover(model, only)
     if found:
         return found
@@ -193,3 +198,7 @@ def _fields(usage: Any) -> dict[str, Any] | None:
     from dataclasses import asdict
 
     return None if usage is None else {key: value for key, value in asdict(usage).items() if value is not None}
+
+
+if __name__ == "__main__":
+    main()

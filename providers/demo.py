@@ -25,21 +25,21 @@ from .provider import Provider
 __all__ = ["Play", "Played", "Score"]
 
 PROMPTS = 60
-_PACE = 0.12  # seconds between prompts: slow enough to watch, fast enough to end in time
-_LIMIT = 2.0  # seconds for which OpenAI's rate limit lasts
+_PACE = 0.15  # seconds between prompts: slow enough to watch, fast enough to end in time
+_LIMIT = 3.0  # seconds for which OpenAI's rate limit lasts: more than a retry waits while others are there
 _SLOW = 0.2  # seconds that the small local model takes to begin
 
 # What happens before which prompt, in the words that the view shows.
 ACTS = {
     1: "all providers are well",
     10: f"OpenAI limits the rate: Retry-After {_LIMIT:g} s",
-    29: "OpenAI goes down: connections are refused",
-    35: "Claude is overloaded",
-    37: "Claude cuts a stream after the first tokens",
-    40: "Claude is well again",
-    46: "OpenAI is back",
+    28: "OpenAI goes down: connections are refused",
+    33: "Claude is overloaded",
+    35: "Claude cuts a stream after the first tokens",
+    37: "Claude is well again",
+    38: "OpenAI is back",
 }
-_CUT = 37
+_CUT = 35
 
 
 @dataclass(slots=True)
@@ -142,16 +142,16 @@ class Play:
             self._limited_until = time.monotonic() + _LIMIT
             for server in both:
                 server.always(self._limited)
-        elif number == 29:
+        elif number == 28:
             for server in both:
                 server.refuse()
-        elif number == 35:
+        elif number == 33:
             claude.always(faults.overloaded())
         elif number == _CUT:
             claude.always(lambda seen: faults.cut(after=3, answer=_answer(seen)))
-        elif number == 40:
+        elif number == 37:
             claude.always(_answer)
-        elif number == 46:
+        elif number == 38:
             for server in both:
                 server.accept()
 

@@ -83,11 +83,12 @@ def _table(play: Play) -> Table:
 
 def _score(play: Play, console: Console) -> None:
     table = Table(title=f"{PROMPTS} prompts, the same faults at the same moments", title_justify="left")
-    for column in ("", "answered whole", "cut, and said so", "lost", "attempts per answer", "answered by"):
+    for column in ("", "whole", "cut", "lost", "attempts each", "answered by"):
         table.add_column(column, justify="left" if column in ("", "answered by") else "right", overflow="fold")
     table.add_row("with the stack", *_cells(play.stacked))
     table.add_row("OpenAI, called directly", *_cells(play.direct))
     console.print(table)
+    console.print("cut: the stream broke after its first token, and the error said so, with the partial text")
     console.print("\nthe call with the most attempts, as its trace tells it:")
     console.print(_tree(play.spans))
 

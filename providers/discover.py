@@ -48,17 +48,23 @@ def discover(model: str | None = None, only: str | None = None) -> list[Provider
     return [chosen, *(provider for provider in found if provider is not first)]
 
 
-def compatible(base_url: str, model: str | None = None) -> Provider:
+def compatible(base_url: str, model: str | None = None, key: str | None = None) -> Provider:
     """An OpenAI-compatible server as a provider; its first model unless one is named.
+
+    Args:
+        base_url: with the version in its path, such as `http://127.0.0.1:8080/v1`.
+        model: the model to ask for.
+        key: the server's own key. OpenAI's, in OPENAI_API_KEY, is not for others and is never sent there.
 
     Raises:
         ValueError: if no model is named and the server lists none.
     """
     if model is None:
-        model = next(iter(served_models(f"{base_url.rstrip('/')}/models", "data", "id")), None)
-        if model is None:
+        listed = served_models(f"{base_url.rstrip('/')}/models", "data", "id", key)
+        if not listed:
             raise ValueError(f"{base_url} lists no models: name one with --model")
-    settings: dict[str, Any] = {"base_url": base_url, "compatible": True, "model": model}
+        model = listed[0]
+    settings: dict[str, Any] = {"base_url": base_url, "compatible": True, "api_key": key, "model": model}
     return create_provider("openai", settings, name="server")
 
 
@@ -73,7 +79,7 @@ def sandboxed() -> tuple[Provider, Any]:
 
 def _ollama(model: str | None) -> list[Provider]:
     provider = create_provider("ollama", {})
-    models = served_models(f"{provider.adapter.base_url}/api/tags", "models", "name")
+    models = served_models(f"{provider.adapter.transport.base_url}/api/tags", "models", "name")
     if not models:
         provider.close()
         return []
@@ -81,21 +87,20 @@ def _ollama(model: str | None) -> list[Provider]:
     return [Provider("ollama", provider.adapter, model=chosen)]
 
 
-def served_models(url: str, field: str, name: str) -> list[str]:
+def served_models(url: str, field: str, name: str, key: str | None = None) -> list[str]:
     """The models that a server lists, or none if it does not answer at once.
 
     Args:
         url: of the list.
         field: of the answer that holds the list.
         name: of an entry's field that holds the name.
+        key: the server's key, if it needs one.
     """
     import requests
 
-    key = os.environ.get("OPENAI_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else None
     try:
-        answer = requests.get(
-            url, timeout=_GLANCE, headers={"Authorization": f"Bearer {key}"} if key and name == "id" else None
-        ).json()
+        answer = requests.get(url, timeout=_GLANCE, headers=headers).json()
         return [str(entry[name]) for entry in answer[field]]
     except (requests.RequestException, ValueError, KeyError, TypeError):
         return []  # not there, or not what it was taken for: both mean that it cannot be used
