@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PACKAGES := mainstay.pipeline mainstay.middleware mainstay.adapters mainstay.providers
 SOURCES := pyproject.toml README.md $(shell find pipeline middleware adapters providers -name '*.py' -o -name py.typed)
 
-.PHONY: demo test check lint types coverage dist clean
+.PHONY: demo test check lint types coverage oldest dist clean
 
 # The library and its command line, as a user would install them.
 $(VENV)/.demo: $(SOURCES)
@@ -34,14 +35,22 @@ lint: $(VENV)/.test
 
 # mypy checks the installed package, from a folder where the tree cannot stand in for it.
 types: $(VENV)/.test
-	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p mainstay.pipeline -p mainstay.middleware -p mainstay.adapters -p mainstay.providers
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml $(addprefix -p ,$(PACKAGES))
 
+# The ground floor and the layers must be covered, branch by branch.
 coverage: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest --cov=mainstay.pipeline --cov=mainstay.middleware --cov-branch \
+	  --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+# All tests once more, with the oldest versions that pyproject.toml allows.
+oldest: $(VENV)/.test
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet '.[test]' -c tests/oldest.txt
+	$(VENV)-oldest/bin/python -m pytest
 
 dist: $(VENV)/.test
 	rm -rf build dist
 	$(BIN)/python -m build
 
 clean:
-	rm -rf build dist *.egg-info $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info $(VENV) $(VENV)-oldest .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
