@@ -6,6 +6,7 @@ that an attempt is counted where it really leaves and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,8 +32,9 @@ class Count(Layer):
     route: str = ""
     provider: str = ""
     kind: ClassVar[str] = "count"
-    # Not annotated, so no fields: it is no part of the user's list, and has no say in these.
-    name = "count"
+    # Not annotated, so no fields: it is no part of the user's list, and has no say in these. No layer of a
+    # user's has this name, so nobody switches the counting off by accident.
+    name = "<count>"
     scope = "route"
 
     def handle(self, request: Request) -> Steps:
@@ -45,6 +47,8 @@ class Count(Layer):
             call.emit(AttemptStarted(attempt))
         try:
             reply = yield from send(request)
+            if not isinstance(reply, Reply):
+                raise _no_reply(self.route, reply)
         except BaseException as error:
             _end(call, attempt, error)
             raise
@@ -63,6 +67,14 @@ class Count(Layer):
 
         reply.on_end(settle)
         return reply
+
+
+def _no_reply(route: str, given: object) -> TypeError:
+    advice = ""
+    if isinstance(given, Coroutine):
+        given.close()  # nobody will await it
+        advice = ": an async handler belongs into an AsyncStack"
+    return TypeError(f"the handler of {route!r} returned {type(given).__name__}, not a Reply{advice}")
 
 
 def _begin(call: Call, route: str, provider: str, model: str) -> Attempt:

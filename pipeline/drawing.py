@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .layer import AsyncBound, Bound, inward
-from .router import AsyncRouter, Router, label
+from .plain import Plain
+from .router import AsyncRouter, Router
 
 __all__ = ["describe", "draw"]
 
@@ -17,14 +18,16 @@ def describe(handler: Any, off: frozenset[str]) -> dict[str, Any]:
         if isinstance(item, (Bound, AsyncBound)):
             if item.layer.kind != "count":
                 layers.append(f"{item.name} (off)" if item.name in off else item.name)
+        elif isinstance(item, Plain):
+            layers += [item.name] if item.name else []
         elif isinstance(item, Router):
             routes = [
                 {"route": route.name, "model": route.model or "", **describe(route.handler, off)}
                 for route in item.routes
             ]
             return {"layers": layers, "router": item.kind, "manner": item.manner, "routes": routes}
-        elif hasattr(item, "describe") and hasattr(item, "layers"):  # a Stack as a route
-            inner = item.describe()
+        elif hasattr(item, "described"):  # a Stack as a route
+            inner = item.described(off)
             return {**inner, "layers": [*layers, *inner["layers"]]}
         elif not isinstance(item, AsyncRouter):
             checked = callable(getattr(item, "check", None))
@@ -52,7 +55,7 @@ def _lines(node: dict[str, Any]) -> list[str]:
         start = f"{indent}{'└─' if last else '├─'} {route['route']:<{wide}}  {route['model']:<{models}}"
         below = _lines(route)
         if "leaf" in route:
-            lines.append(f"{start}  {below[0]}")
+            lines.append(f"{start}   {below[0]}")
         else:
             lines.append(start.rstrip())
             lines += [f"{indent}{'   ' if last else '│  '}{line}" for line in below]
@@ -65,4 +68,4 @@ def _chain(node: dict[str, Any]) -> str:
 
 def _leaf(item: Any) -> str:
     name = getattr(item, "__name__", "")
-    return name if isinstance(name, str) and name and name != "<lambda>" else type(item).__name__ or label(item)
+    return name if isinstance(name, str) and name and name != "<lambda>" else type(item).__name__

@@ -186,8 +186,14 @@ class ProviderError(RuntimeError):
         return GUIDANCE[self.error_class]
 
     def detached(self) -> ProviderError:
-        """A copy without traceback, to be kept: a kept traceback would keep every frame, and the prompt, alive."""
-        return copy.copy(self)
+        """A copy without traceback, to be kept: a kept traceback would keep every frame, and the prompt, alive.
+
+        Of its causes only those of our own family are kept, detached as well.
+        """
+        error = copy.copy(self)
+        if error.__cause__ is not None:
+            error.__cause__ = self.__cause__.detached()  # type: ignore[union-attr]  # see __reduce__
+        return error
 
     def __str__(self) -> str:
         return f"{self.provider or self.route or 'mainstay'}: {self._sentence()}{self._facts()}{self._advice()}"
@@ -199,7 +205,7 @@ class ProviderError(RuntimeError):
         if self.detail and self.error_class in _TELLS_DETAIL:
             words += f": {self.detail}"
         if self.retry_after is not None:
-            words += f", retry in {self.retry_after:.3g} s"
+            words += f", retry in {_seconds(self.retry_after)}"
         return words
 
     def _facts(self) -> str:
@@ -227,8 +233,18 @@ def _restore(
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
-    error.__cause__ = cause
+    if cause is not None:
+        error.__cause__ = cause
     return error
+
+
+def _on_route(error: ProviderError) -> str:
+    text = str(error)
+    return text if not error.route or text.startswith(f"{error.route}: ") else f"{error.route}: {text}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
 
 
 class AuthenticationFailed(ProviderError):
@@ -382,8 +398,15 @@ class AllRoutesFailed(ProviderError):
         self.errors = list(errors)
         self.untried = tuple(untried)
 
+    def detached(self) -> ProviderError:
+        """As of any error; the errors of the routes are detached as well."""
+        copied = super().detached()
+        assert isinstance(copied, AllRoutesFailed)
+        copied.errors = [error.detached() for error in self.errors]
+        return copied
+
     def __str__(self) -> str:
-        lines = [f"{error.route}: {error}" if error.route else str(error) for error in self.errors]
+        lines = [_on_route(error) for error in self.errors]
         lines += [f"{name}: not tried" for name in self.untried]
-        wait = f", retry in {self.retry_after:.3g} s" if self.retry_after is not None else ""
+        wait = f", retry in {_seconds(self.retry_after)}" if self.retry_after is not None else ""
         return f"all {len(lines)} routes failed{wait}\n  - " + "\n  - ".join(lines)

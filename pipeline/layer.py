@@ -21,6 +21,8 @@ drives a layer by hand with `next`, `send` and `throw`. There are four effects t
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
@@ -136,14 +138,19 @@ class Layer:
         raise TypeError(f"{type(self).__name__} needs a handle() or a bind()")
 
     def __call__(self, handler: Handler) -> Handler:
-        """Wraps a handler, for threads. `AsyncStack` does the same for asyncio."""
+        """Wraps a handler, for threads; each leaf of a router if the scope is "route". AsyncStack: for asyncio."""
+        if self.scope == "route":
+            from .router import Router
+
+            if isinstance(handler, Router):
+                return handler.map(lambda route: Bound(self, route.handler))
         return Bound(self, handler)
 
 
 class _Wrapped:
     """What the two drivers share: one layer bound to one handler, and what shows through from further in."""
 
-    __slots__ = ("_handle", "handler", "layer", "name", "provider", "route", "running", "timeouts")
+    __slots__ = ("_handle", "handler", "layer", "leaf_count", "name", "provider", "route", "running", "timeouts")
 
     def __init__(self, layer: Layer, handler: Any) -> None:
         self.layer = layer
@@ -152,6 +159,7 @@ class _Wrapped:
         self.route: str = getattr(handler, "route", "")
         self.provider: str = getattr(handler, "provider", "")
         self.timeouts: Any = getattr(handler, "timeouts", None)
+        self.leaf_count: int = getattr(handler, "leaf_count", 1)
         self.running = layer.bind(handler)
         self._handle = self.running.handle
 
@@ -292,17 +300,19 @@ async def _before_deadline(result: Any, call: Call) -> Any:
 
 
 _worker: Any = None
+_worker_pid = 0
 
 
 async def _in_worker(function: Callable[[], Any]) -> Any:
     """Runs a function that waits for remote storage on one thread, so that it holds neither loop nor a crowd."""
-    global _worker
+    global _worker, _worker_pid
     import asyncio
 
-    if _worker is None:
+    if _worker_pid != os.getpid():  # none yet, or a fork has left its thread behind
         from concurrent.futures import ThreadPoolExecutor
 
         _worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mainstay-storage")
+        _worker_pid = os.getpid()
     return await asyncio.get_running_loop().run_in_executor(_worker, function)
 
 
@@ -313,9 +323,17 @@ class _FunctionLayer(Layer):
         self.name = name
         self.scope = scope
         self.handle = function  # type: ignore[method-assign,assignment]
+        self.__module__ = function.__module__
 
     def __repr__(self) -> str:
         return f"<layer {self.name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # Written as a decorator, the layer has taken the function's place in its module.
+        function: Any = self.handle
+        if getattr(sys.modules.get(self.__module__), function.__qualname__, None) is self:
+            return str(function.__qualname__)
+        return _FunctionLayer, (function, self.name, self.scope)
 
 
 def middleware(function: Callable[[Request], Steps] | None = None, *, name: str = "", scope: Scope = "call") -> Any:
@@ -346,6 +364,8 @@ def middleware(function: Callable[[Request], Steps] | None = None, *, name: str 
                 f"@middleware needs a generator function: {getattr(function, '__name__', function)!r} has no "
                 f"`reply = yield request`. A plain `def outer(handler)` can be put into a Stack as it is"
             )
+        if scope not in ("call", "route"):
+            raise ValueError(f"@middleware(scope=...) must be 'call' or 'route', not {scope!r}")
         return _FunctionLayer(function, name or function.__name__, scope)
 
     return make if function is None else make(function)

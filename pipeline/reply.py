@@ -239,7 +239,10 @@ class Reply:
             error = self._over(raised)
         self._close_events()
         assert error is not None  # no chunk brought a finish reason, so the end was no good end
-        raise error
+        try:
+            raise error
+        finally:  # the error's traceback holds this frame: if that held the error, only a collection would free both
+            del self, error
 
     @classmethod
     def _arriving(cls, events: Any, provider: str, model: str) -> Self:
@@ -312,8 +315,14 @@ class Reply:
     def _truncated(self) -> TruncatedStream:
         return TruncatedStream(provider=self.provider, model=self.model)
 
+    def _given_up(self) -> Outcome:
+        # Whoever stops at the finish reason has the whole answer; what may follow is usage and a farewell.
+        return Outcome.CLOSED if self.finish_reason is None else Outcome.OK
+
     def _over(self, error: BaseException | None) -> BaseException | None:
         """Settles after the chunks ended; gives the error that the consumer must see, if there is one."""
+        if self.outcome is not None and (error is None or isinstance(error, Exception)):
+            return None  # closed while it was being read: whatever the reader met is what the closing did
         if error is None and self.finish_reason is None:
             error = self._truncated()
         if self.finish_reason and isinstance(error, ProviderError) and error.error_class in _AFTER_FINISH:
@@ -337,10 +346,10 @@ class Reply:
     def __next__(self) -> Chunk:
         if self._events is None:
             raise TypeError("this reply is complete: iterate it with `for`, or read `.text`")
-        if self._held:
-            return self._held.popleft()
         if self.outcome is not None:
             raise StopIteration
+        if self._held:
+            return self._held.popleft()
         try:
             chunk: Chunk = next(self._events)
         except StopIteration:
@@ -349,11 +358,16 @@ class Reply:
             error = self._over(raised)
         else:
             self._absorb(chunk)
+            if self.outcome is not None:  # closed by another thread, which could not close what was being read
+                self._close_events()
             return chunk
         self._close_events()
         if error is None:
             raise StopIteration
-        raise error
+        try:
+            raise error
+        finally:  # as in `stream`
+            del self, error
 
     def read(self) -> Self:
         """Waits for the rest of the answer, so that `.text` and the others can be read; returns the reply."""
@@ -363,8 +377,7 @@ class Reply:
 
     def close(self) -> None:
         """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
-        if self._events is not None and self._settle(Outcome.CLOSED):
-            self._held.clear()
+        if self._events is not None and self._settle(self._given_up()):
             self._close_events()
 
     def __enter__(self) -> Self:
@@ -384,9 +397,9 @@ class Reply:
         if close is not None:
             try:
                 close()
-            except ValueError:
-                # A generator that is running in another thread: it ends by itself with the connection.
-                _log.debug("the stream is being read by another thread; it ends there")
+            except Exception:  # noqa: BLE001 - the answer, or the error that ended it, matters more
+                # Most likely a generator that another thread is reading: that thread closes it (`__next__`).
+                _log.debug("the end of a stream could not be closed", exc_info=True)
 
     # -- the answer ----------------------------------------------------------------------------------------
 
@@ -472,16 +485,21 @@ class AsyncReply(Reply):
             error = self._over(raised)
         await self._aclose_events()
         assert error is not None  # as in Reply.stream
-        raise error
+        try:
+            raise error
+        finally:
+            del self, error
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
         return self if self._events is not None else _one(self._as_chunk())
 
     async def __anext__(self) -> Chunk:
-        if self._held:
-            return self._held.popleft()
+        if self._events is None:
+            raise TypeError("this reply is complete: iterate it with `async for`, or read `.text`")
         if self.outcome is not None:
             raise StopAsyncIteration
+        if self._held:
+            return self._held.popleft()
         try:
             chunk: Chunk = await anext(self._events)
         except StopAsyncIteration:
@@ -490,11 +508,16 @@ class AsyncReply(Reply):
             error = self._over(raised)
         else:
             self._absorb(chunk)
+            if self.outcome is not None:  # closed by another task, which could not close what was being read
+                await self._aclose_events()
             return chunk
         await self._aclose_events()
         if error is None:
             raise StopAsyncIteration
-        raise error
+        try:
+            raise error
+        finally:  # as in `stream`
+            del self, error
 
     async def read(self) -> Self:  # type: ignore[override]  # awaited, as every wait in this world
         """Waits for the rest of the answer; returns the reply."""
@@ -504,8 +527,7 @@ class AsyncReply(Reply):
 
     async def aclose(self) -> None:
         """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
-        if self._events is not None and self._settle(Outcome.CLOSED):
-            self._held.clear()
+        if self._events is not None and self._settle(self._given_up()):
             await self._aclose_events()
 
     async def __aenter__(self) -> Self:
@@ -525,12 +547,15 @@ class AsyncReply(Reply):
     def close(self) -> None:
         """Settles the reply as closed, without waiting for the connection; `aclose()` does both."""
         if self._events is not None:
-            self._settle(Outcome.CLOSED)
+            self._settle(self._given_up())
 
     async def _aclose_events(self) -> None:
         close = getattr(self._events, "aclose", None)
         if close is not None:
-            await close()
+            try:
+                await close()
+            except Exception:  # noqa: BLE001 - as in Reply
+                _log.debug("the end of a stream could not be closed", exc_info=True)
 
 
 async def _one(chunk: Chunk) -> AsyncIterator[Chunk]:

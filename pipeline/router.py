@@ -75,6 +75,8 @@ class Route:
         for name, value in request.params.items():
             if name in self.drop:
                 changes[name] = f"left out by route {self.name!r}"
+            elif self.rename.get(name) in request.params:  # given under both names: the right one holds
+                changes[name] = f"left out by route {self.name!r}, for {self.rename[name]!r} is given as well"
             elif name in self.rename:
                 params[self.rename[name]] = value
                 changes[name] = f"sent as {self.rename[name]!r} by route {self.name!r}"

@@ -11,7 +11,9 @@ so one dead provider never opens the breaker of another, and a retry stays with 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -22,11 +24,15 @@ from .clock import Clock
 from .counting import Count
 from .errors import Problem, ProviderError
 from .layer import AsyncBound, Bound, Layer, inward
+from .plain import Plain
 from .reply import Reply
 from .request import Request
 from .router import AsyncRouter, Route, Router, label
 
 __all__ = ["AsyncStack", "Stack"]
+
+# So that no switch is lost where several are thrown at once. Calls read the set without it.
+_SWITCHING = threading.Lock()
 
 
 class _Folded:
@@ -92,13 +98,13 @@ class _Folded:
     def _fold(self, handler: Any) -> Any:
         bound = type(self)._bound
         if isinstance(handler, Router):
-            paths = {id(route): path for path, route in handler.leaves()}
-            inner: Any = handler.map(lambda route: self._counted(route.handler, paths[id(route)]))
+            paths = (path for path, _ in handler.leaves())  # in the order in which `map` goes
+            inner: Any = handler.map(lambda route: self._counted(route.handler, next(paths)))
         else:
             inner = self._counted(handler, label(handler))
         for layer in reversed(self.layers):
             if not isinstance(layer, Layer):
-                inner = layer(self._drivable(inner))
+                inner = self._plain(layer, self._drivable(inner))
             elif layer.scope == "route" and isinstance(inner, Router):
                 inner = inner.map(partial(_layered, bound, layer))
             else:
@@ -106,11 +112,17 @@ class _Folded:
         return self._drivable(inner)
 
     def _counted(self, leaf: Any, path: str) -> Any:
-        if isinstance(leaf, _Folded):
-            return leaf  # its own leaves count
+        if isinstance(leaf, _Folded):  # its own leaves count
+            return Plain(leaf, leaf, route=path, provider=label(leaf))
         wrapped = type(self)._bound(Count(path, label(leaf)), leaf)
         wrapped.route, wrapped.provider = path, label(leaf)
         return wrapped
+
+    def _plain(self, middleware: Any, inner: Any) -> Any:
+        made = middleware(inner)
+        if not callable(made):
+            raise TypeError(f"{label(middleware)}(handler) must return a handler, not {type(made).__name__}")
+        return Plain(made, inner, name=label(middleware))
 
     def _drivable(self, inner: Any) -> Any:
         return inner
@@ -148,7 +160,9 @@ class _Folded:
         Raises:
             ValueError: if no layer has that name.
         """
-        self._off |= self._known(names)
+        known = self._known(names)
+        with _SWITCHING:
+            self._off |= known
 
     def enable(self, *names: str) -> None:
         """Switches layers on again.
@@ -156,7 +170,9 @@ class _Folded:
         Raises:
             ValueError: if no layer has that name.
         """
-        self._off -= self._known(names)
+        known = self._known(names)
+        with _SWITCHING:
+            self._off -= known
 
     def _known(self, names: tuple[str, ...]) -> frozenset[str]:
         known = self.names
@@ -179,25 +195,24 @@ class _Folded:
             route: the path of the route; needed if the layer guards several.
 
         Raises:
-            LookupError: if there is none, or if there are several and no route was named.
+            LookupError: if there is none, or if there are several and no route was named. A stack that is a
+                route is asked itself.
         """
-        found: dict[str, Any] = {}
-        for item in inward(self._entry):
-            if isinstance(item, (Bound, AsyncBound)) and item.name == name:
-                found[""] = item.running
-        for path, leaf in self._leaves():
-            for item in inward(leaf):
-                if isinstance(item, (Bound, AsyncBound)) and item.name == name and "" not in found:
-                    found[path] = item.running
-        if not found:
-            raise LookupError(f"there is no layer {name!r} here: there is {', '.join(sorted(self.names))}")
-        if route is None and len(found) == 1:
-            return next(iter(found.values()))
-        if route is not None and "" in found and route in self.routes():
-            return found[""]
+        whole = _running(self._entry, name)
+        parts = {path: _running(leaf, name) for path, leaf in self._leaves()}
+        if route is not None and route not in parts:
+            raise LookupError(f"there is no route {route!r} here: there is {', '.join(map(repr, parts))}")
+        found = {path: part for path, part in parts.items() if part is not None}
         if route in found:
             return found[route]
-        raise LookupError(f"layer {name!r} guards several routes: name one of {', '.join(found)}")
+        if whole is not None:
+            return whole
+        if route is None and len(found) == 1:
+            return next(iter(found.values()))
+        if route is None and found:
+            raise LookupError(f"layer {name!r} guards several routes: name one of {', '.join(found)}")
+        own = sorted(layer.name for layer in self.layers if isinstance(layer, Layer))
+        raise LookupError(f"there is no layer {name!r} here: there is {', '.join(own)}")
 
     def _router(self) -> Router | None:
         for item in inward(self._entry):
@@ -220,9 +235,13 @@ class _Folded:
 
     def describe(self) -> dict[str, Any]:
         """What really runs, as plain data: layers outside in, the router, and each route with its own layers."""
+        return self.described()
+
+    def described(self, off: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """As `describe`, where layers of these names are switched off from further out."""
         from . import drawing
 
-        return drawing.describe(self._entry, self._off)
+        return drawing.describe(self._entry, self._off | off)
 
     def __str__(self) -> str:
         from . import drawing
@@ -241,7 +260,9 @@ class _Folded:
             for item in inward(leaf):
                 if isinstance(item, (Bound, AsyncBound, Router)):
                     continue
-                if callable(getattr(item, "close", None)) or callable(getattr(item, "aclose", None)):
+                if isinstance(item, _Folded):  # so that an adapter that stands here and there is closed once
+                    found.update((id(inner), inner) for inner in item._closable())
+                elif callable(getattr(item, "close", None)) or callable(getattr(item, "aclose", None)):
                     found[id(item)] = item
         return list(found.values())
 
@@ -273,9 +294,11 @@ class Stack(_Folded):
         return reply
 
     def close(self) -> None:
-        """Closes the adapters that this stack was given, once each."""
-        for item in self._closable():
-            item.close()
+        """Closes the adapters that this stack was given, once each; all of them, whatever one of them raises."""
+        with ExitStack() as closing:
+            for item in reversed(self._closable()):
+                if callable(getattr(item, "close", None)):
+                    closing.callback(item.close)
 
     def __enter__(self) -> Self:
         return self
@@ -311,13 +334,10 @@ class AsyncStack(_Folded):
         return result
 
     async def aclose(self) -> None:
-        """Closes the adapters that this stack was given, once each."""
-        for item in self._closable():
-            close = getattr(item, "aclose", None)
-            if close is not None:
-                await close()
-            else:
-                item.close()
+        """Closes the adapters that this stack was given, once each; all of them, whatever one of them raises."""
+        async with AsyncExitStack() as closing:
+            for item in reversed(self._closable()):
+                closing.push_async_callback(_close, getattr(item, "aclose", None) or item.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -326,6 +346,21 @@ class AsyncStack(_Folded):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _close(close: Callable[[], Any]) -> None:
+    closed = close()
+    if hasattr(closed, "__await__"):
+        await closed
+
+
+def _running(handler: Any, name: str) -> Any:
+    """The running half of the innermost layer of that name around one handler, or None."""
+    found = None
+    for item in inward(handler):
+        if isinstance(item, (Bound, AsyncBound)) and item.name == name:
+            found = item.running
+    return found
 
 
 def _layered(bound: Callable[[Layer, Any], Any], layer: Layer, route: Route) -> Any:
