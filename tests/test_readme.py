@@ -30,3 +30,13 @@ def test_an_example_prints_what_the_readme_says(number: int) -> None:
     if output:
         assert done.stdout == output
     assert done.stderr == ""
+
+
+def test_the_stack_is_drawn_as_it_is_printed() -> None:
+    from mainstay.adapters import Claude, OpenAI
+    from mainstay.middleware import Fallback, standard
+    from mainstay.pipeline import Stack
+
+    routes = OpenAI("sk-1", model="gpt-4o"), Claude("sk-2", model="claude-sonnet-4-5")
+    with Stack(standard(), Fallback(*routes)) as stack:
+        assert f"```text\n{stack}\n```" in README
