@@ -14,6 +14,7 @@ from ..pipeline import (
     BreakerChanged,
     Call,
     CircuitOpen,
+    Clock,
     DeadlineExceeded,
     Layer,
     Outcome,
@@ -61,7 +62,7 @@ class CircuitBreaker(Layer):
         break_min: first break in seconds; 5 s, as Finagle. Each further break is twice as long; half of it is
             sure and half by chance.
         break_max: longest break in seconds; 300 s, as Finagle.
-        long_break: break after a fatal error in seconds, or until the date given if that is later.
+        long_break: longest break after a fatal error in seconds, half of it by chance; the date given, if one was.
         probes: tries let through at once when the break is over, 1 or more.
 
     Raises:
@@ -90,6 +91,7 @@ class CircuitBreaker(Layer):
         for name in ("break_min", "break_max", "long_break"):
             options.seconds(self, name, getattr(self, name))
         options.fraction(self, "ratio", self.ratio)
+        options.scope(self, self.scope)
         if self.window is not None:
             options.seconds(self, "window", self.window)
         if self.break_min > self.break_max:
@@ -109,6 +111,7 @@ class Breaker:
         """Starts closed; `route` is the route's name and `timeouts` what its attempts may take."""
         self._route = route
         self._timeouts = timeouts
+        self._now = Clock().now  # of the latest call, for what is done by hand
         rules = Rules(
             layer.failures,
             layer.ratio,
@@ -124,6 +127,7 @@ class Breaker:
     def handle(self, request: Request) -> Steps:
         """Admits one try, or refuses it; judges it at its end."""
         call = request.call
+        self._now = call.clock.now
         tell = partial(_emit, call, self._route)
         lease = self._timeouts.first(request.stream)
         permit = self._circuit.admit(call.clock.now(), lease, tell)
@@ -141,11 +145,11 @@ class Breaker:
 
     def isolate(self) -> None:
         """Refuses everything from now on, until `close()`."""
-        self._circuit.isolate()
+        self._circuit.isolate(self._now())
 
     def close(self) -> None:
         """Closes the breaker by hand and forgets what led to its state."""
-        self._circuit.close()
+        self._circuit.close(self._now())
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """The breaker's state at the moment `now` on the calls' clock; see `Circuit.snapshot`."""

@@ -34,6 +34,7 @@ class RetryBudget:
         options.seconds(self, "window", window)
         self._ratio = ratio
         self._floor = floor
+        self._window = window
         self._lock = threading.Lock()
         self._recent = Window(window)  # good: calls; bad: retries
 
@@ -46,7 +47,11 @@ class RetryBudget:
         """Takes one retry; False if there is none left."""
         with self._lock:
             calls, retries = self._recent.counts(now)
-            if retries >= self._floor + self._ratio * calls:
+            if retries + 1 > self._floor + self._ratio * calls:
                 return False
             self._recent.add(False, now)
             return True
+
+    # Layers pickle; what arrives elsewhere is a budget of the same size with nothing used, shared with nobody here.
+    def __reduce__(self) -> tuple[type[RetryBudget], tuple[float, int, float]]:
+        return type(self), (self._ratio, self._floor, self._window)

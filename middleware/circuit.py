@@ -34,7 +34,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
 import pybreaker
@@ -177,10 +177,12 @@ class Circuit:
         if self._isolated:
             return Refusal(ISOLATED, None, None)
         if self._state == OPEN:
-            if self._until is not None and now < self._until:
-                return Refusal(OPEN, self._until - now, self._because)
+            until = self._later(self._until)
+            if until is not None and now < until:
+                return Refusal(OPEN, until - now, self._because)
             self._machine.half_open()
             self._since = now
+            self._until = None
         if self._rest_until is not None:
             if now < self._rest_until:
                 return Refusal("resting", self._rest_until - now, self._rest_because)
@@ -188,6 +190,10 @@ class Circuit:
         if self._state == CLOSED:
             return Permit(self._generation)
         return self._probe(now, lease)
+
+    def _later(self, until: float | None) -> float | None:
+        """The later of a moment and the end of the rest, as far as there are any."""
+        return max((moment for moment in (until, self._rest_until) if moment is not None), default=None)
 
     def _probe(self, now: float, lease: float) -> Permit | Refusal:
         for permit in self._probes:
@@ -249,15 +255,13 @@ class Circuit:
 
     def _drain(self) -> list[_Told]:
         changes: list[_Told] = []
-        while True:
-            try:
-                result = self._results.get_nowait()
-            except Empty:
-                return changes
+        while not self._results.empty():  # only the holder of the lock takes out
+            result = self._results.get_nowait()
             before = self._state
             self._take(result)
             if self._state != before:
                 changes.append((result.tell, self._change(before)))
+        return changes
 
     def _take(self, result: _Result) -> None:
         permit, verdict, now = result.permit, result.verdict, result.now
@@ -272,7 +276,7 @@ class Circuit:
         elif verdict is Verdict.BAD:
             self._bad(result)
         elif verdict is Verdict.FATAL:
-            self._open(result, self._rules.long_break)
+            self._open(result, self._long(result))
         elif verdict is Verdict.REST and result.error is not None and result.error.retry_after is not None:
             until = now + result.error.retry_after
             if self._rest_until is None or until > self._rest_until:
@@ -297,12 +301,22 @@ class Circuit:
         enough = good + bad >= self._rules.minimum and bad >= self._rules.ratio * (good + bad)
         if self._generation != before or enough:
             longest = min(self._rules.break_max, self._rules.break_min * 2.0 ** min(self._openings, 1000))
-            self._open(result, longest)
+            self._open(result, self._jittered(longest, result))
 
-    def _open(self, result: _Result, longest: float) -> None:
-        """Opens for an equally jittered break (half of it sure, half by chance), or until the date given."""
+    def _jittered(self, longest: float, result: _Result) -> float:
+        """Equal jitter: half of it sure, half by chance, so that a fleet does not come back as one."""
+        return longest / 2 + longest / 2 * result.random()
+
+    def _long(self, result: _Result) -> float:
+        """The date given, if one was: a Retry-After below the first break is no date, but somebody's default."""
+        given = result.error.retry_after if result.error is not None else None
+        if given is not None and given >= self._rules.break_min:
+            return given
+        return self._jittered(self._rules.long_break, result)
+
+    def _open(self, result: _Result, duration: float) -> None:
+        """Opens for that many seconds, or longer if there is a longer Retry-After."""
         error = result.error
-        duration = longest / 2 + longest / 2 * result.random()
         if error is not None and error.retry_after is not None:
             duration = max(duration, error.retry_after)
         if self._state != OPEN:
@@ -317,6 +331,9 @@ class Circuit:
         """One step of pybreaker's own machine; under our lock, around nothing, so its lock is free at once."""
         with suppress(_Bad, pybreaker.CircuitBreakerError):  # what it is told, it hands back
             self._machine.call(_report, failure)
+        if failure is not None:
+            # Its frames hold it, it holds them and the real error: a cycle, with the prompt in it.
+            failure.__traceback__ = failure.__context__ = None
 
     def _state_changed(self, state: str) -> None:
         self._state = state
@@ -338,6 +355,7 @@ class Circuit:
             self._since = now
             self._generation += 1
             self._probes = []
+        self._sweep()
 
     def close(self, now: float | None = None) -> None:
         """Closes, whatever the state; failures, breaks and rest are forgotten."""
@@ -347,15 +365,19 @@ class Circuit:
             self._since = now
             self._machine.close()  # always a new generation: what is under way belongs to the past
             self._forget()
+        self._sweep()
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """The state as plain data: `state`, `since` and `until` (moments on the clock), `because`, `failures`."""
         with self._lock:
             changes = self._drain()
-            state = ISOLATED if self._isolated else self._state
-            until, because = self._until, self._because
-            if state == CLOSED and self._rest_until is not None and now < self._rest_until:
-                state, until, because = "resting", self._rest_until, self._rest_because
+            state, until, because = self._state, self._until, self._because
+            if self._isolated:
+                state, until, because = ISOLATED, None, None
+            elif self._rest_until is not None and now < self._rest_until:
+                until = self._later(until)
+                if state == CLOSED:
+                    state, because = "resting", self._rest_because
             shot = {
                 "state": state,
                 "since": self._since,

@@ -41,13 +41,19 @@ class Deadline(Layer):
         options.seconds(self, "seconds", self.seconds)
 
     def handle(self, request: Request) -> Steps:
-        """Sets the deadline for what is inside, and gives the outer one back afterwards."""
+        """Sets the deadline for what is inside, and gives the outer one back when that is over."""
         call = request.call
         outer = call.deadline
         own = call.clock.now() + self.seconds
         call.deadline = own if outer is None else min(own, outer)
-        try:
-            return (yield from send(request))
-        finally:
-            # A stream that is still arriving was begun under the inner deadline, and keeps to it.
+
+        def give_back(_: object = None) -> None:
             call.deadline = outer
+
+        try:
+            reply = yield from send(request)
+            reply.on_end(give_back)  # of a whole reply at once; a stream goes on under the inner deadline
+        except BaseException:
+            give_back()
+            raise
+        return reply

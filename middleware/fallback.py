@@ -56,38 +56,48 @@ class Fallback(Router):
         outside = call.routes_left
         failed: list[ProviderError] = []
         waiting = list(self.routes)
-        while True:
-            route = waiting.pop(0)
-            call.routes_left = outside + sum(other.leaf_count for other in waiting)
-            try:
-                reply = yield Via(route, request)
-            except ProviderError as error:
-                waiting = self._after(call, route, error, waiting, failed)
-            else:
-                return reply  # type: ignore[no-any-return]
-            finally:
-                call.routes_left = outside
+        try:
+            while True:
+                route = waiting.pop(0)
+                call.routes_left = outside + sum(other.leaf_count for other in waiting)
+                try:
+                    return (yield Via(route, request))  # type: ignore[no-any-return]
+                except ProviderError as error:
+                    waiting = self._after(call, route, error, waiting, failed)
+                    if not waiting:
+                        raise
+                finally:
+                    call.routes_left = outside
+        finally:
+            failed.clear()  # through their tracebacks the errors would keep this frame, and the prompt, alive
 
     def _after(
         self, call: Call, route: Route, error: ProviderError, waiting: list[Route], failed: list[ProviderError]
     ) -> list[Route]:
-        """The routes worth trying after `error`; raises what the caller must see if there are none."""
+        """The routes worth trying after `error`; none if the caller must see it as it is.
+
+        Raises:
+            ProviderError: what the caller must see in its place.
+        """
         error.route = error.route or route.name
         failed.append(error)
         if isinstance(error, RouteRefused):
             call.emit(RouteSkipped(route.name, error))
         if call.is_over(error):
-            raise error
+            return []
         eligible = self._eligible(route, error, waiting)
         if eligible:
             if not call.fits(0):
                 raise call.too_late() from error
-            if call.attempts_left <= 0:
-                raise next((e for e in reversed(failed) if not isinstance(e, RouteRefused)), error)
-            call.emit(FellBack(route.name, eligible[0].name, error))
-            return eligible
+            if call.attempts_left > 0:
+                call.emit(FellBack(route.name, eligible[0].name, error))
+                return eligible
+            originals = [one for one in failed if not isinstance(one, RouteRefused)]
+            if not originals or originals[-1] is error:
+                return []
+            raise originals.pop()
         if len(failed) == 1 or not self._may_help(error):
-            raise error
+            return []
         untried = [other.name for other in waiting]
         raise AllRoutesFailed(failed, untried, attempts=call.attempts) from error
 

@@ -8,8 +8,9 @@ key, because no event does.
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import structlog
@@ -51,21 +52,32 @@ class Log(Layer):
     def handle(self, request: Request) -> Steps:
         """Listens to one call."""
         call = request.call
-        if _SLOT not in call.slots:
-            call.slots[_SLOT] = True
+        slot = (_SLOT, id(self.logger))  # a stack inside a stack writes to the same logger once
+        if slot not in call.slots:
+            call.slots[slot] = True
             call.observe(partial(_write, self.logger if self.logger is not None else _logger()))
         return (yield from send(request))
 
 
 def _logger() -> Any:
-    if structlog.is_configured():
-        return structlog.get_logger("mainstay")
     # structlog's own default prints, which a library must not do.
+    return structlog.get_logger("mainstay") if structlog.is_configured() else _standard()
+
+
+@lru_cache(maxsize=1)
+def _standard() -> Any:
     return structlog.wrap_logger(
         logging.getLogger("mainstay"),
-        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        processors=[structlog.stdlib.filter_by_level, _in_full, structlog.stdlib.render_to_log_kwargs],
         wrapper_class=structlog.stdlib.BoundLogger,
-    )
+    ).bind()
+
+
+def _in_full(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Puts the fields into the message as well: most formatters show nothing else of a record."""
+    fields = [f"{name}={value}" for name, value in line.items() if name != "event" and value not in ("", None)]
+    line["event"] = " ".join([line["event"], *fields])
+    return line
 
 
 def _write(logger: Any, event: Event) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import sys
 
-__all__ = ["count", "fraction", "seconds"]
+__all__ = ["count", "fraction", "scope", "seconds"]
 
 
 def seconds(layer: object, name: str, value: object, *, zero: bool = False) -> None:
@@ -13,7 +13,7 @@ def seconds(layer: object, name: str, value: object, *, zero: bool = False) -> N
     Raises:
         ValueError: naming the layer, the option and the range.
     """
-    good = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+    good = not isinstance(value, bool) and isinstance(value, (int, float)) and value <= sys.float_info.max
     if not good or value < 0 or (value == 0 and not zero):  # type: ignore[operator]
         expected = "0 or more seconds" if zero else "a positive number of seconds"
         raise ValueError(f"{type(layer).__name__}({name}=...) must be {expected}, not {value!r}")
@@ -37,3 +37,13 @@ def fraction(layer: object, name: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise ValueError(f"{type(layer).__name__}({name}=...) must be above 0 and at most 1, not {value!r}")
+
+
+def scope(layer: object, value: object) -> None:
+    """Refuses what is no scope: a misspelt one would guard the whole call without a word.
+
+    Raises:
+        ValueError: naming the layer and the two scopes.
+    """
+    if value not in ("route", "call"):
+        raise ValueError(f"{type(layer).__name__}(scope=...) must be 'route' or 'call', not {value!r}")

@@ -52,7 +52,7 @@ class Retry(Layer):
 
     Args:
         attempts: tries on the last or only route, 1 or more; 3, as the official clients.
-        attempts_before_others: tries on a route while others are still untried, 1 or more.
+        attempts_before_others: tries on a route while others are still untried, 1 or more; never more than `attempts`.
         backoff: first backoff in seconds; it doubles with each try; 0.5 s, as the official clients.
         backoff_max: longest backoff in seconds; 8 s, as the official clients.
         patience: seconds that are worth waiting while another route is there.
@@ -82,6 +82,7 @@ class Retry(Layer):
         options.seconds(self, "backoff_max", self.backoff_max)
         options.seconds(self, "patience", self.patience, zero=True)
         options.seconds(self, "max_wait", self.max_wait, zero=True)
+        options.scope(self, self.scope)
         if self.backoff > self.backoff_max:
             raise ValueError(f"Retry(backoff={self.backoff:g}) is longer than backoff_max={self.backoff_max:g}")
         if self.budget is not None and not isinstance(self.budget, RetryBudget):
@@ -108,7 +109,9 @@ class _Retrying:
             policy = _Policy(self._layer, call, error)
         try:
             while True:
-                delay = policy.next_wait()  # raises the original error when it is enough
+                delay = policy.next_wait()
+                if delay is None:
+                    raise policy.error
                 call.emit(RetryScheduled(self._route, policy.error, delay))
                 if delay > 0:
                     yield Sleep(delay)
@@ -127,51 +130,71 @@ class _Policy:
         self._layer = layer
         self._call = call
         self._tries = self._refusals = self._timeouts = 0
-        self._engine = Retrying(retry=self._again, wait=self._wait, stop=self._stop, reraise=True)
+        self._engine = Retrying(
+            retry=self._again, wait=self._wait, stop=self._stop, retry_error_callback=lambda state: None
+        )
         self._engine.begin()
         self._state = RetryCallState(self._engine, None, (), {})
+        self.error = error
         self.note(error)
 
     def note(self, error: ProviderError) -> None:
         """Takes in how the last try failed."""
+        # A refusal that is not waited for: nothing more can be tried here, and the error before it says more.
+        self._final = isinstance(error, AttemptsSpent) or (
+            isinstance(error, CircuitOpen) and (self._layer.scope == "route" or error.retry_after is None)
+        )
+        if self._final:
+            return
         self.error = error
         if isinstance(error, RouteRefused):
             self._refusals += 1
         else:
             self._tries += 1
-        self._timeouts += error.guidance.again is Again.ONCE
+            self._timeouts += error.guidance.again is Again.ONCE
 
-    def next_wait(self) -> float:
-        """Seconds to wait before the next try; raises the last error, as it came, if there is to be none."""
-        self._state.set_exception((type(self.error), self.error, self.error.__traceback__))
+    def next_wait(self) -> float | None:
+        """Seconds to wait before the next try; None if it is enough, and `error` is to be raised."""
+        # A result, not an exception: the engine would raise it, and its frames, which hold the error, would
+        # become part of the error's traceback: a cycle, with the prompt in it.
+        self._state.set_result(self.error)
+        self._chosen: float | None = None
         delay = self._engine.iter(self._state)
-        assert isinstance(delay, DoSleep)  # which is a float
+        if not isinstance(delay, DoSleep):  # which is a float
+            return None
         self._state.prepare_for_next_attempt()
         return delay
 
     def forget(self) -> None:
         """Lets go of the errors: through their tracebacks they would keep this frame, and the prompt, alive."""
+        vars(self._engine).clear()  # it holds methods of ours and of its own: a cycle, with the ledger in it
         del self.error, self._state, self._engine
 
     # -- tenacity's three questions ------------------------------------------------------------------------
 
     def _again(self, state: RetryCallState) -> bool:
         error = self.error
-        if self._call.is_over(error) or isinstance(error, AttemptsSpent):
+        if self._final or self._call.is_over(error):
             return False
         if isinstance(error, CircuitOpen):
-            return self._layer.scope == "call" and error.retry_after is not None
+            return True
         if error.retry is not None:
             return error.retry
         again = error.guidance.again
         return again is Again.BACKOFF or (again is Again.ONCE and self._timeouts == 1)
 
     def _wait(self, state: RetryCallState) -> float:
+        # Chosen once for each try, because `_stop` asks too: before the engine does, or after, by its version.
+        if self._chosen is None:
+            self._chosen = self._choose(state)
+        return self._chosen
+
+    def _choose(self, state: RetryCallState) -> float:
         clock, error, layer = self._call.clock, self.error, self._layer
-        if error.retry_after is not None:
+        if error.retry_after:
             spread = min(_SPREAD * error.retry_after, self._limit - error.retry_after)
             return error.retry_after + clock.uniform(0.0, max(0.0, spread))
-        if error.guidance.again is Again.ONCE:
+        if error.guidance.again is Again.ONCE and self._timeouts == 1:
             return 0.0
         # 2.0 ** 1023 is the largest power that a float holds.
         ceiling = min(layer.backoff_max, layer.backoff * 2.0 ** min(state.attempt_number - 1, 1000))
@@ -179,13 +202,15 @@ class _Policy:
 
     def _stop(self, state: RetryCallState) -> bool:
         call, layer = self._call, self._layer
-        allowed = layer.attempts_before_others if call.routes_left > 0 else layer.attempts
+        allowed = layer.attempts
+        if call.routes_left > 0:
+            allowed = min(allowed, layer.attempts_before_others)
         if self._tries >= allowed or self._refusals >= allowed:
             return True
         # Every untried route keeps one attempt.
         if call.attempts_left <= call.routes_left:
             return True
-        wait = state.upcoming_sleep
+        wait = self._wait(state)
         if wait > self._limit or not call.fits(wait):
             return True
         return layer.budget is not None and not layer.budget.withdraw(call.clock.now())

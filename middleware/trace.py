@@ -73,17 +73,18 @@ class TraceCall(Layer):
         call.slots[_SLOT] = trace.set_span_in_context(span)
         if span.is_recording():
             call.observe(partial(_record, span))
-        try:
-            reply = yield from send(request)
-        except BaseException as error:
-            _end(span, error, {names.ATTEMPTS: len(call.attempts)})
-            raise
 
         def settle(reply: Reply) -> None:
             won = call.attempts[-1].route if call.attempts else ""
             _end(span, reply.error, {names.ATTEMPTS: len(call.attempts), names.ROUTE: won}, reply.outcome)
 
-        reply.on_end(settle)
+        try:
+            reply = yield from send(request)
+            reply.on_end(settle)
+        except BaseException as error:
+            call.slots.pop(_SLOT, None)  # a further route may be tried: nothing belongs under this span any more
+            _end(span, error, {names.ATTEMPTS: len(call.attempts)})
+            raise
         return reply
 
 
@@ -141,12 +142,12 @@ class _Tracing:
         started = call.clock.now()
         try:
             reply = yield from send(request)
+            if reply.outcome is None and span.is_recording():
+                span.set_attribute(names.TIME_TO_FIRST_CHUNK, call.clock.now() - started)
+            reply.on_end(partial(_settle, span))
         except BaseException as error:
             _end(span, error, _failed(error))
             raise
-        if reply.outcome is None and span.is_recording():
-            span.set_attribute(names.TIME_TO_FIRST_CHUNK, call.clock.now() - started)
-        reply.on_end(partial(_settle, span))
         return reply
 
     def _described(self, request: Request) -> dict[str, Any]:
@@ -231,7 +232,9 @@ def _end(span: Span, error: BaseException | None, attributes: dict[str, Any], ou
 
 
 def _record(span: Span, event: Event) -> None:
-    """Decisions have a moment and no length, so they are events of the call's span."""
+    """Decisions have a moment and no length, so they are events of the call's span, as long as it is open."""
+    if not span.is_recording():
+        return
     if isinstance(event, RetryScheduled):
         span.add_event("mainstay.retry", {**_told(event.route, event.error), names.DELAY: event.delay})
     elif isinstance(event, RouteSkipped):

@@ -188,9 +188,10 @@ class ProviderError(RuntimeError):
     def detached(self) -> ProviderError:
         """A copy without traceback, to be kept: a kept traceback would keep every frame, and the prompt, alive.
 
-        Of its causes only those of our own family are kept, detached as well.
+        What had arrived is left out, and of its causes only those of our own family are kept, detached as well.
         """
         error = copy.copy(self)
+        error.partial = None
         if error.__cause__ is not None:
             error.__cause__ = self.__cause__.detached()  # type: ignore[union-attr]  # see __reduce__
         return error

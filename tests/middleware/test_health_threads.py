@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+from mainstay.middleware import CircuitBreaker, Fallback, Health
+from mainstay.pipeline import (
+    Attempt,
+    AttemptEnded,
+    AuthenticationFailed,
+    BreakerChanged,
+    ErrorClass,
+    ProviderError,
+    Request,
+    Route,
+    Unavailable,
+    VirtualClock,
+)
+
+WALL = 1_700_000_000.0
+
+
+class Ward:
+    """A stack with health, on a clock of its own; the time of day moves with it."""
+
+    def __init__(self, world: Any, layers: list[Any], **leaves: Any) -> None:
+        self.world = world
+        self.clock = VirtualClock()
+        self.health = Health(wall=lambda: WALL + self.clock.now() - 1000.0)
+        routes = Fallback(*(Route(name, leaf) for name, leaf in leaves.items()))
+        self.stack = world.stack(layers, routes, clock=self.clock, observers=[self.health])
+
+    def ask(self, times: int = 1, end: str = "keep", stream: bool = False) -> None:
+        for _ in range(times):
+            with suppress(ProviderError, ValueError, KeyboardInterrupt):
+                self.world.run(self.stack, Request("m", "Hi", stream=stream), end)
+
+    def of(self, route: str) -> dict[str, Any]:
+        return self.health.status(self.stack)[route]
+
+
+# -- many at once ----------------------------------------------------------------------------------------------
+
+
+def ended(route: str = "a", outcome: str = "ok") -> AttemptEnded:
+    kind = ErrorClass.UNAVAILABLE if outcome == "error" else None
+    return AttemptEnded(Attempt(1, route, route, "m", 0, 0.0, ended=1.0, outcome=outcome, error_class=kind))
+
+
+def test_nothing_is_lost_while_others_look(kit: Any) -> None:
+    ward = Ward(kit.Threads, [], a=kit.Leaf())
+    together = threading.Barrier(9)
+    seen: list[int] = []
+
+    def feed() -> None:
+        together.wait()
+        for number in range(500):
+            ward.health(ended(outcome="ok" if number % 2 else "error"))
+
+    def look() -> None:
+        together.wait()
+        for _ in range(300):
+            seen.append(ward.of("a")["attempts"])
+
+    threads = [threading.Thread(target=feed) for _ in range(8)] + [threading.Thread(target=look)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (ward.of("a")["attempts"], ward.of("a")["errors"]) == (4000, 2000)
+    assert seen == sorted(seen)
+
+
+def test_what_arrives_while_its_own_thread_is_looking_is_neither_lost_nor_blocks(kit: Any) -> None:
+    def wall() -> float:  # as a garbage collection in the middle of a look would
+        ward.health(ended())
+        return WALL
+
+    ward = Ward(kit.Threads, [CircuitBreaker()], a=kit.Leaf(AuthenticationFailed()))
+    ward.ask()
+    ward.health._wall = wall
+    before = ward.of("a")["attempts"]
+    ward.health._wall = lambda: WALL
+    assert ward.of("a")["attempts"] > before
+
+
+def test_an_observer_that_looks_while_a_look_brings_news_is_not_blocked(kit: Any) -> None:
+    ward = Ward(kit.Threads, [CircuitBreaker(failures=1)], a=kit.Leaf(Unavailable(), Unavailable()))
+    told: list[Any] = []
+
+    def look(event: Any) -> None:
+        if isinstance(event, BreakerChanged):
+            told.append(ward.of("a")["state"])
+
+    ward.stack.observers = (*ward.stack.observers, look)
+    circuit = ward.stack.part("breaker")._circuit
+    with circuit._lock:  # the verdict has to wait, as when a garbage collection brings it
+        thread = threading.Thread(target=_admitted, args=(ward, circuit))
+        thread.start()
+        thread.join()
+    looking = threading.Thread(target=lambda: ward.of("a"), daemon=True)
+    looking.start()
+    looking.join(timeout=20)
+    assert not looking.is_alive()
+    assert told == ["open"]
+
+
+def _admitted(ward: Ward, circuit: Any) -> None:
+    """A failed try whose verdict is brought while somebody holds the breaker's lock."""
+    from functools import partial
+
+    from mainstay.middleware.breaker import _emit
+    from mainstay.middleware.circuit import Permit, Verdict
+    from mainstay.pipeline import Call
+
+    call = Call(ward.clock, observers=ward.stack.observers)
+    tell = partial(_emit, call, "a")
+    circuit.settle(Permit(circuit._generation), Verdict.BAD, Unavailable(), 1000.0, ward.clock.random, tell)
