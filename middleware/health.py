@@ -14,7 +14,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ..pipeline import AsyncStack, Attempt, AttemptEnded, Event, Stack, Trip
+from ..pipeline import AsyncStack, Attempt, AttemptEnded, DeadlineExceeded, Event, Stack, Trip
 from ..pipeline.errors import GUIDANCE
 
 __all__ = ["Health"]
@@ -41,10 +41,12 @@ class _Route:
             return  # the caller gave up; it says nothing about the route
         good = attempt.outcome == "ok"
         if not good:
+            if attempt.error_class is None:
+                return  # no ProviderError, so a bug of somebody else's
             self.errors += 1
-            self.last_class, self.last_reason = str(attempt.error_class or "bug"), attempt.reason
-            if attempt.error_class is None or GUIDANCE[attempt.error_class].trip is Trip.IGNORE:
-                return  # the caller's own fault
+            self.last_class, self.last_reason = attempt.error_class.value, attempt.reason
+            if GUIDANCE[attempt.error_class].trip is Trip.IGNORE or attempt.reason == DeadlineExceeded.default_reason:
+                return  # the caller's own fault, or the caller's own haste
         self.recent.append((good, attempt.duration or 0.0))
         if good:
             self.sick_since = None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "Call", "Observer"]
 
 _log = logging.getLogger("mainstay")
+# Without it, Python itself would print warnings of an application that has configured no logging.
+_log.addHandler(logging.NullHandler())
 _CLOCK = Clock()
 
 Observer = Callable[["Event"], None]

@@ -87,6 +87,8 @@ def test_a_stream_given_up_leaves_nothing_open_and_blames_nobody(dialect: str, g
     spans = exporter.get_finished_spans()
     assert sorted(span.name for span in spans) == ["chat m", "mainstay chat"]
     assert all(span.status.is_unset and span.attributes["mainstay.outcome"] == "closed" for span in spans)
+    attempt = next(span for span in spans if span.name == "chat m")
+    assert f"http://{attempt.attributes['server.address']}:{attempt.attributes['server.port']}" in server.url
     shot = stack.part("breaker").snapshot(stack.clock.now())
     assert (shot["state"], shot["failures"]) == ("closed", 0)
     tracing.shutdown()

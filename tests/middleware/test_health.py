@@ -10,6 +10,7 @@ from mainstay.pipeline import (
     Attempt,
     AttemptStarted,
     AuthenticationFailed,
+    DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
     ProviderError,
@@ -148,14 +149,21 @@ def test_a_breaker_under_another_name_is_seen_as_well(kit: Any) -> None:
     assert (ward.of("a")["state"], ward.of("a")["healthy"]) == ("isolated", False)
 
 
-@pytest.mark.parametrize("error", [InvalidRequest(), ModelNotFound(), ValueError("a bug")])
-def test_the_caller_s_own_faults_are_counted_and_make_no_route_sick(kit: Any, error: Exception) -> None:
+@pytest.mark.parametrize("error", [InvalidRequest(), ModelNotFound(), DeadlineExceeded()])
+def test_the_caller_s_own_faults_are_counted_and_make_no_route_sick(kit: Any, error: ProviderError) -> None:
     ward = Ward(kit.Threads, [], a=kit.Leaf(error))
     ward.ask(10)
     status = ward.of("a")
     assert (status["healthy"], status["success_rate"], status["since"], status["p50"]) == (True, None, None, None)
     assert (status["attempts"], status["errors"]) == (10, 10)
-    assert status["last_error"] == (str(error.error_class) if isinstance(error, ProviderError) else "bug")
+    assert status["last_error"] == error.error_class
+
+
+def test_a_bug_is_judged_by_nobody(kit: Any) -> None:
+    ward = Ward(kit.Threads, [], a=kit.Leaf(ValueError("a bug")))
+    ward.ask(10)
+    status = ward.of("a")
+    assert (status["attempts"], status["errors"], status["last_error"], status["success_rate"]) == (10, 0, None, None)
 
 
 @pytest.mark.parametrize("end", ["close", "leave", "drop"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
 from mainstay.adapters.sandbox import Sandbox
 
 DIALECTS = ("openai", "claude", "ollama")

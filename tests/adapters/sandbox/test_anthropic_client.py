@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import anthropic
 import pytest
+
 from mainstay.adapters.sandbox import Answer, Sandbox, ToolUse, faults
 
 ASK = {"model": "claude-x", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the time in Paris?"}]}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mainstay.adapters.sandbox import Answer, Seen, ToolUse, faults
 from mainstay.adapters.sandbox.claude import Claude
 from mainstay.adapters.sandbox.dialect import Dialect, Rules, go_duration

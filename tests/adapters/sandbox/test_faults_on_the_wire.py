@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from mainstay.adapters.sandbox import Answer, Sandbox, faults
 
 Ask = Callable[..., Any]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import ollama
 import pytest
+
 from mainstay.adapters.sandbox import Answer, Sandbox, ToolUse, faults
 
 MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]

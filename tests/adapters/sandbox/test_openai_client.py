@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+
 from mainstay.adapters.sandbox import Answer, Sandbox, ToolUse, faults
 
 MESSAGES = [{"role": "user", "content": "What is the weather in Rome?"}]

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
 from mainstay.adapters.sandbox import Answer, Sandbox, Seen, faults
 
 Ask = Callable[..., Any]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mainstay.adapters.sandbox import Answer, Fault, ToolUse, faults
 from mainstay.adapters.sandbox.answer import DEFAULT_TEXT, pieces
 

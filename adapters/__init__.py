@@ -1,0 +1,62 @@
+"""How to speak to one provider: codecs, transports, and the two joined as adapters.
+
+Names are handed on when they are first used, so that importing this package loads no HTTP library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .adapter import Adapter, Claude, Ollama, OpenAI
+    from .claude import ClaudeCodec
+    from .codec import Codec, HttpCall, StreamDecoder
+    from .http import HttpTransport, Transport
+    from .ollama import OllamaCodec
+    from .openai import OpenAICodec
+    from .params import Schema
+
+_HOMES = {
+    "Adapter": "adapter",
+    "Claude": "adapter",
+    "ClaudeCodec": "claude",
+    "Codec": "codec",
+    "HttpCall": "codec",
+    "HttpTransport": "http",
+    "Ollama": "adapter",
+    "OllamaCodec": "ollama",
+    "OpenAI": "adapter",
+    "OpenAICodec": "openai",
+    "Schema": "params",
+    "StreamDecoder": "codec",
+    "Transport": "http",
+}
+
+__all__ = [
+    "Adapter",
+    "Claude",
+    "ClaudeCodec",
+    "Codec",
+    "HttpCall",
+    "HttpTransport",
+    "Ollama",
+    "OllamaCodec",
+    "OpenAI",
+    "OpenAICodec",
+    "Schema",
+    "StreamDecoder",
+    "Transport",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

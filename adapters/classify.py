@@ -1,0 +1,301 @@
+"""Says what an answer, a stream event, an exception or a dead process means: body and status -> ProviderError.
+
+Pure functions, no I/O. `answers.py` takes the body apart first, whatever its shape.
+
+Codes beat words, words beat the status (`verdict.py`); what they mean is data (`rules.py`, `failures.py`). Words are
+looked for in the provider's message only, and only as far as it does not quote the request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..pipeline import ErrorClass, ProviderError
+from .answers import Found, decoded, find_error, from_object, from_text, lacks_content
+from .failures import CONNECTION, EXITS, PROCESS_RULES, TRANSPORT
+from .provider_rules import status_rule
+from .redact import safe_detail
+from .rules import Rule
+from .verdict import canonical, holds, judged, made, matching
+
+__all__ = [
+    "Rule",
+    "classify_event",
+    "classify_exception",
+    "classify_exception_text",
+    "classify_payload",
+    "classify_process",
+    "classify_response",
+    "safe_detail",
+]
+
+_SPENT = re.compile(r"too many (\d{3}) error responses")
+_LOUD = re.compile(
+    r"error|fail|could ?n.t|cannot|can't|unable|invalid|unknown|too long|terminate|what\(\):|memory|required|corrupt"
+    r"|empty|built without|not (?:found|responding|supported)|only supports|exiting|does not|no such|permission",
+    re.I,
+)
+
+
+def classify_response(
+    provider: str,
+    status: int | None,
+    headers: Mapping[str, str],
+    body: bytes | str,
+    *,
+    rules: Sequence[Rule] = (),
+    now: float | None = None,
+) -> ProviderError | None:
+    """Classifies a whole answer.
+
+    Args:
+        provider: "openai", "claude", "openrouter", "ollama", "llama_cpp", "openai-compatible", or a name of your
+            own, for which the rules of all hold. It becomes `error.provider` as it is.
+        status: the HTTP status; None if it is not known.
+        headers: the answer's headers, in any case.
+        body: the answer's body.
+        rules: rules of your own; they are asked first, in all steps.
+        now: seconds since the epoch, for dates in answers without a Date header; None asks the clock.
+
+    Returns:
+        The error, or None if the body is a good answer. A good status does not make one: an error object, no
+        JSON, an empty body and a body without an answer in it are errors inside a 200.
+    """
+    return classify_payload(provider, status, headers, decoded(body), rules=rules, now=now)
+
+
+def classify_payload(
+    provider: str,
+    status: int | None,
+    headers: Mapping[str, str],
+    data: Any,
+    *,
+    rules: Sequence[Rule] = (),
+    now: float | None = None,
+) -> ProviderError | None:
+    """The same as `classify_response`, for a body that has been decoded: JSON, or text if it was none."""
+    number = status if isinstance(status, int) else 0
+    names = {str(name).lower(): str(value) for name, value in headers.items()}
+    if 200 <= number < 300:
+        found = find_error(data)
+        if found is None:
+            return _good_status(provider, number, names, data, rules, now)
+    else:
+        found = from_object(data)
+    return judged(provider, number, names, found, rules, now)
+
+
+def _good_status(
+    provider: str, status: int, headers: Mapping[str, str], data: Any, rules: Sequence[Rule], now: float | None
+) -> ProviderError | None:
+    if isinstance(data, str):
+        found = from_text(data)
+    elif not lacks_content(canonical(provider), data):
+        return None
+    else:
+        found = from_object(data)
+        if found.message and (found.status or len(found.codes) > 1):
+            return judged(provider, status, headers, found, rules, now)
+    return made(provider, ErrorClass.UNAVAILABLE, "malformed_response", "", found, status, headers, now)
+
+
+def classify_event(
+    provider: str, data: Any, *, rules: Sequence[Rule] = (), now: float | None = None
+) -> ProviderError | None:
+    """Classifies one event of a stream whose status was good.
+
+    Args:
+        provider: as for `classify_response`.
+        data: the decoded event; text, if it could not be decoded.
+        rules, now: as for `classify_response`.
+
+    Returns:
+        The error that the provider reports in the event, or None: most events are none.
+    """
+    if isinstance(data, dict):
+        # The way of every good token: nothing is called here.
+        if (
+            not data.get("error")
+            and data.get("type") not in ("error", "response.failed", "response.error")
+            and data.get("object") != "error"
+            and not ((choices := data.get("choices")) and _choice_failed(choices))
+            and not ("code" in data and "message" in data)
+        ):
+            return None
+        found = find_error(data)
+        if found is None:
+            # llama.cpp's /v1/messages sends the bare error object.
+            if not (isinstance(data.get("message"), str) and isinstance(data.get("code"), (int, str))):
+                return None
+            found = from_object(data)
+    elif isinstance(data, (str, bytes)):
+        parsed = decoded(data)
+        if isinstance(parsed, dict):
+            return classify_event(provider, parsed, rules=rules, now=now)
+        if not isinstance(parsed, str) or parsed in ("", "[DONE]"):
+            return None
+        found = from_text(parsed)
+        return made(provider, ErrorClass.UNAVAILABLE, "malformed_response", "", found, None, {}, now)
+    else:
+        return None
+    return judged(provider, 0, {}, found, rules, now)
+
+
+def _choice_failed(choices: Any) -> bool:
+    return isinstance(choices, list) and any(
+        isinstance(choice, dict) and (choice.get("finish_reason") == "error" or choice.get("error"))
+        for choice in choices
+    )
+
+
+def classify_exception(
+    provider: str, error: BaseException, *, rules: Sequence[Rule] = (), now: float | None = None
+) -> ProviderError:
+    """Classifies what a transport or a provider's client raised; never shows its text, which may hold the key.
+
+    Args:
+        provider: as for `classify_response`.
+        error: the exception. A ProviderError is returned as it is. One that carries an answer (`status_code`,
+            `body`, `response`), as the clients of OpenAI and Anthropic raise, is classified by that answer.
+        rules, now: as for `classify_response`.
+
+    Returns:
+        The error. Raise it `from error`, except where its reason is "bad_key": then `from None`, because the
+        exception of an invalid header quotes the header.
+    """
+    if isinstance(error, ProviderError):
+        return error
+    names: set[str] = set()
+    texts: list[str] = []
+    for link in _chain(error):
+        names.update(_kinds(link))
+        texts.append(_said(link))
+    status, headers, body = _answer_of(error)
+    if status:
+        found = from_object(body) if body else from_text(texts[0])
+        return judged(provider, status, headers, found, rules, now)
+    return _transport(provider, names, "\n".join(texts), rules, now)
+
+
+def classify_exception_text(
+    provider: str, text: str, status: int | None = None, *, rules: Sequence[Rule] = (), now: float | None = None
+) -> ProviderError:
+    """Classifies an exception of which only the text is left, as in a log: "requests.exceptions.ReadTimeout: ..."."""
+    text = text[:20_000]
+    names = set(re.findall(r"\b[A-Za-z]\w{3,60}\b", text))
+    if status:
+        return judged(provider, status, {}, from_text(text), rules, now)
+    return _transport(provider, names, text, rules, now)
+
+
+def _transport(provider: str, names: set[str], text: str, rules: Sequence[Rule], now: float | None) -> ProviderError:
+    lowered = text[:20_000].lower()
+    spent = _SPENT.search(lowered)
+    if spent:  # urllib3's own retries gave up on this status
+        error_class, reason = status_rule(int(spent[1]), mentions_model=False)
+        return made(provider, error_class, reason, "", Found(), int(spent[1]), {}, now)
+    found = from_text(text)
+    if found.status or (found.codes and "{" in text):  # a client's exception that quotes the answer
+        match = matching(provider, found, found.status, rules)
+        if match is not None or found.status:
+            return judged(provider, found.status, {}, found, rules, now)
+    for row in TRANSPORT:
+        if not row.names.isdisjoint(names) or any(word in lowered for word in row.words):
+            return made(provider, row.error_class, row.reason, "", Found(), None, {}, now)
+    if matching(provider, found, 0, rules) is not None:
+        return judged(provider, 0, {}, found, rules, now)
+    connection = not CONNECTION.names.isdisjoint(names) or any(word in lowered for word in CONNECTION.words)
+    return made(provider, ErrorClass.UNAVAILABLE, "connection" if connection else "unknown", "", Found(), None, {}, now)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those inside it: urllib3 and requests wrap the real one in `reason` or in the arguments."""
+    waiting: list[BaseException] = [error]
+    seen: set[int] = set()
+    while waiting and len(seen) < 12:
+        link = waiting.pop(0)
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        inner = [getattr(link, "reason", None), link.__cause__, *link.args[:4]]
+        if not link.__suppress_context__:
+            inner.append(link.__context__)
+        waiting.extend(item for item in inner if isinstance(item, BaseException))
+
+
+# urllib3 derives a refused connection from a connect timeout, and http.client one that was closed without an answer
+# from an answer that makes no sense. Neither is what its ancestor says.
+_NO_KIN_OF_THEIRS = frozenset({"NewConnectionError", "RemoteDisconnected"})
+
+
+def _kinds(error: BaseException) -> Iterator[str]:
+    """The names of the exception's class and its ancestors, as far as they are to be believed."""
+    for kind in type(error).__mro__:
+        yield kind.__name__
+        if kind.__name__ in _NO_KIN_OF_THEIRS:
+            return
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a foreign exception may be unable to print itself; its class still counts
+        return ""
+
+
+def _answer_of(error: BaseException) -> tuple[int, Mapping[str, str], Any]:
+    response = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    if type(status) is not int or not 300 <= status <= 599:
+        return 0, {}, None
+    headers = getattr(response, "headers", None)
+    names = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
+    body = getattr(error, "body", None) or getattr(error, "error", None)
+    return status, names, body if isinstance(body, (dict, list, str)) else None
+
+
+def classify_process(
+    provider: str, exit_code: int | None, stderr: str, *, rules: Sequence[Rule] = ()
+) -> ProviderError | None:
+    """Classifies the end of a process, such as llama.cpp's command line.
+
+    Args:
+        provider: as for `classify_response`.
+        exit_code: as `subprocess` has it, negative for a signal; None if it is not known.
+        stderr: what it wrote there; only lines that complain are looked at.
+        rules: as for `classify_response`.
+
+    Returns:
+        The error, or None if it ended well. A grammar that could not be parsed is an error in spite of exit code
+        0: llama.cpp goes on without it.
+    """
+    lines = [line.strip() for line in stderr[-200_000:].splitlines() if _LOUD.search(line[:500])]
+    words = "\n".join(line[:500] for line in lines[-200:]).lower()
+    if exit_code == 0:
+        if "error parsing grammar" not in words and "failed to parse grammar" not in words:
+            return None
+        return _ended(provider, ErrorClass.INVALID_REQUEST, "bad_parameter", lines, ("grammar",), "")
+    for rule in (*rules, *PROCESS_RULES):
+        for marker in rule.markers:
+            if holds(words, marker):
+                parts = (marker,) if isinstance(marker, str) else marker
+                return _ended(provider, rule.error_class, rule.reason, lines, parts, rule.hint)
+    if exit_code is None or exit_code not in EXITS:
+        found = from_text("\n".join(lines[-20:])[:4000] or stderr.strip()[-1000:])
+        if found.message and (match := matching(provider, found, found.status, rules)) is not None:
+            return _ended(provider, match.error_class, match.reason, lines, (), match.hint)
+        if exit_code is None and not found.message:
+            return None
+    number = exit_code or 0
+    error_class, reason = EXITS.get(number, (ErrorClass.UNAVAILABLE, "crashed" if not 0 <= number <= 128 else "exit"))
+    return _ended(provider, error_class, reason, lines, (), "")
+
+
+def _ended(
+    provider: str, error_class: ErrorClass, reason: str, lines: list[str], marker: tuple[str, ...], hint: str
+) -> ProviderError:
+    telling = [line for line in lines if marker and marker[-1] in line.lower()] or lines[-1:]
+    return made(provider, error_class, reason, hint, Found(telling[0] if telling else ""), None, {}, None)

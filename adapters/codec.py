@@ -1,0 +1,182 @@
+"""Codec: how to say a request in a provider's words, and how to understand its answer. No I/O, no clock, no keys.
+
+A codec is pure, so that it can be tested with byte literals, and so that one codec serves every transport. What all
+protocols have in common stands here: the steps of a codec, and the life of a stream decoder.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from ..pipeline import Chunk, InvalidParameters, Problem, ProviderError, Reply, Request, TruncatedStream, Unavailable
+from .classify import classify_event, classify_response
+from .params import Schema
+from .shapes import any_json, refuse_infinite, to_json
+
+__all__ = ["Codec", "Headers", "HttpCall", "StreamDecoder", "in_stream"]
+
+T = TypeVar("T")
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One HTTP request, ready to be sent; keys are added by the transport.
+
+    Args:
+        path: what is appended to the base URL.
+        headers: what the protocol asks for; the transport adds its own.
+        body: the JSON text; never shown, it holds the prompt.
+        stream: whether a stream is expected.
+        changes: what the codec did to the caller's parameters, by name, in words.
+    """
+
+    path: str
+    headers: Headers
+    body: bytes = field(repr=False)
+    stream: bool = False
+    changes: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+
+
+class Codec(ABC):
+    """One protocol. Immutable; one codec serves all threads.
+
+    Attributes:
+        provider: the protocol's owner, as classifiers and schemas know it: "openai", "claude", "ollama".
+        label: its name for people.
+        schema: the parameters that it takes.
+        path: what is appended to the base URL.
+    """
+
+    provider: str
+    label: str
+    schema: Schema
+    path: ClassVar[str]
+
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        """Everything that is wrong with the request, found without sending it; empty if it may be sent."""
+        problems = self.schema.check(request.params, request.model)
+        try:
+            self.body(request)
+        except InvalidParameters as error:
+            known = {problem.parameter for problem in problems}
+            problems += tuple(problem for problem in error.problems if problem.parameter not in known)
+        return problems
+
+    def encode(self, request: Request) -> HttpCall:
+        """Says the request in the provider's words.
+
+        Raises:
+            InvalidParameters: if it cannot be said, or not in JSON.
+        """
+        refuse_infinite(request.params)
+        body, changes = self.body(request)
+        return HttpCall(self.path, self.headers(request.stream), to_json(body), request.stream, changes)
+
+    def decode(self, status: int, headers: Headers, body: bytes) -> Reply:
+        """Understands a whole answer.
+
+        Raises:
+            ProviderError: of the class that the answer means, if it is an error or makes no sense.
+        """
+        if not 200 <= status < 300:
+            raise classify_response(self.provider, status, headers, body) or Unavailable(status=status)
+        try:
+            return self.reply(body)
+        except TruncatedStream:
+            raise
+        except ProviderError as error:
+            # A 200 may hold an error, or the page of some proxy: the classifier knows them better.
+            raise (classify_response(self.provider, status, headers, body) or error) from None
+
+    def streams(self, headers: Headers) -> bool:
+        """Whether a 200 is a stream, if one was asked for: some servers cannot and send JSON, some proxies a page."""
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind not in ("application/json", "text/html")
+
+    @abstractmethod
+    def headers(self, stream: bool) -> Headers:
+        """The headers that the protocol asks for."""
+
+    @abstractmethod
+    def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """The request as JSON data, and what was done to the caller's parameters.
+
+        Raises:
+            InvalidParameters: if the protocol has no words for it.
+        """
+
+    @abstractmethod
+    def reply(self, body: bytes) -> Reply:
+        """The reply in the body of a 200.
+
+        Raises:
+            ProviderError: with reason "malformed_response" if there is none in it, whatever the cause.
+        """
+
+    @abstractmethod
+    def decoder(self) -> StreamDecoder:
+        """A decoder for one stream."""
+
+
+class _Framing(Protocol[T]):
+    def feed(self, data: bytes) -> list[T]: ...
+    def flush(self) -> list[T]: ...
+
+
+class StreamDecoder(ABC):
+    """Understands one stream: bytes in, chunks out. Not thread-safe.
+
+    Attributes:
+        done: the protocol's own end has come; nothing that follows belongs to the answer.
+        error: what the provider reported in the stream, or what made it unreadable. The chunks that came before
+            it are handed out first; there are none after it.
+    """
+
+    __slots__ = ("_framing", "done", "error")
+
+    def __init__(self, framing: _Framing[Any]) -> None:
+        self._framing = framing
+        self.done = False
+        self.error: ProviderError | None = None
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Takes the next bytes, any number of them; returns the chunks that became complete."""
+        chunks: list[Chunk] = []
+        if self.done or self.error is not None:
+            return chunks
+        try:
+            for frame in self._framing.feed(data):
+                self._take(frame, chunks)
+                if self.done:
+                    break
+        except ProviderError as error:
+            self.error = error
+        return chunks
+
+    def end(self) -> list[Chunk]:
+        """Says that the connection has ended. A last frame without its end counts if it proves the end, or an error."""
+        last: list[Chunk] = []
+        if self.done or self.error is not None:
+            return last
+        try:
+            for frame in self._framing.flush():
+                self._take(frame, last)
+        except ProviderError as error:
+            if error.reason != "malformed_response":  # the frame was cut, and the stream with it
+                self.error = error
+            return []
+        return last if self.done or any(chunk.finish_reason for chunk in last) else []
+
+    @abstractmethod
+    def _take(self, frame: Any, chunks: list[Chunk]) -> None:
+        """Understands one frame; appends to `chunks`, sets `done`, or raises a ProviderError."""
+
+
+def in_stream(provider: str, data: bytes) -> ProviderError:
+    """The error that an event of a stream reports."""
+    return classify_event(provider, any_json(data)) or Unavailable(reason="upstream")

@@ -1,0 +1,75 @@
+"""What a person should do about an error: one line per provider and reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ..pipeline import ErrorClass
+
+__all__ = ["hint_for"]
+
+_KEYS: Final[Mapping[str, str]] = {
+    "openai": "check OPENAI_API_KEY",
+    "claude": "check ANTHROPIC_API_KEY",
+    "openrouter": "check OPENROUTER_API_KEY",
+    "ollama": "check OLLAMA_API_KEY, or run `ollama signin`",
+    "llama_cpp": "check the key against the server's `--api-key`",
+}
+_CREDIT: Final[Mapping[str, str]] = {
+    "openai": "see credit and limits at https://platform.openai.com/settings/organization/billing",
+    "claude": "see credit and limits at https://console.anthropic.com/settings/billing",
+    "openrouter": "see credit and limits at https://openrouter.ai/settings/credits",
+    "ollama": "see the plan at https://ollama.com/settings",
+}
+_NOT_RUNNING: Final[Mapping[str, str]] = {
+    "ollama": "is ollama running? start it with `ollama serve`",
+    "llama_cpp": "is the server running? start it with `llama-server -m MODEL.gguf`",
+}
+_REASONS: Final[Mapping[str, str]] = {
+    "context_length": "shorten the messages, or use a model with a larger context",
+    "content_filter": "the provider's content policy refused it; change the messages",
+    "bad_endpoint": "check the base URL",
+    "bad_url": "check the base URL",
+    "redirect": "check the base URL",
+    "dns": "check the host name in the base URL, and the network",
+    "tls": "check the base URL (https or http?), the certificates and the clock",
+    "proxy": "check the proxy settings (HTTPS_PROXY, NO_PROXY)",
+    "blocked": "a firewall in front of the provider refused it",
+    "region": "the provider does not serve this country or region",
+    "binary_missing": "install llama.cpp, or give the path of its binary",
+    "out_of_memory": "use a smaller model or a smaller context",
+    "loading": "the model is still loading; wait a little",
+    "permission": "check what the key may do: organization, project, models",
+    "organization": "check which organization or project the key belongs to",
+    "account_disabled": "the account is disabled; ask the provider",
+    "truncated_stream": "",
+}
+_MODEL_NAME = re.compile(r"""model:? ?["'`]([\w./:@-]{1,100})["'`]""", re.I)
+
+
+def hint_for(provider: str, error_class: ErrorClass, reason: str, message: str) -> str:
+    """The hint for an error, "" if there is none.
+
+    Args:
+        provider: the canonical name of the provider.
+        error_class, reason: what was found out.
+        message: the provider's message, from which the name of a missing model is taken.
+    """
+    if error_class is ErrorClass.MODEL_NOT_FOUND:
+        if provider == "ollama":
+            named = _MODEL_NAME.search(message)
+            return f"run `ollama pull {named[1] if named else 'MODEL'}`"
+        if provider == "llama_cpp":
+            return "check the model's path or name"
+        return "check the model's name, and whether the key may use it"
+    if reason in _REASONS:
+        return _REASONS[reason]
+    if error_class is ErrorClass.AUTHENTICATION:
+        return _KEYS.get(provider, "check the API key")
+    if error_class is ErrorClass.QUOTA:
+        return _CREDIT.get(provider, "see credit and limits in the provider's account settings")
+    if reason in ("connection_refused", "connection"):
+        return _NOT_RUNNING.get(provider, "")
+    return ""

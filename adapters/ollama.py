@@ -1,0 +1,233 @@
+"""Ollama's own API, `POST /api/chat`: one JSON object per line, durations and options of its own.
+
+Its traps are defused here: it streams unless told not to, so `stream` is always sent; it cuts a history that is too
+long without a word, so `truncate` is false unless the caller says otherwise, and the error comes out; it reports
+"stop" for tool calls; and it can end an answer without the line that says it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from ..pipeline import Chunk, Partial, Reply, Request, ToolCall, ToolCallDelta, TruncatedStream, Usage
+from .codec import Codec, Headers, StreamDecoder, in_stream
+from .schemas import OLLAMA
+from .shapes import (
+    Mender,
+    any_json,
+    calls_of,
+    count,
+    data_image,
+    from_json,
+    malformed,
+    parts_of,
+    refuse,
+    tool_arguments,
+    tool_input,
+)
+from .stream import Lines
+
+__all__ = ["OllamaCodec"]
+
+_HEADERS: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
+_EVENTS: Headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson", "Accept-Encoding": "identity"}
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: Any = None
+
+
+class _Call(Struct):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Message(Struct):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Line(Struct):
+    """A whole answer, or one line of it."""
+
+    model: str | None = None
+    message: _Message | None = None
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
+    error: Any = None
+
+
+_LINE = Decoder(_Line)
+
+
+class OllamaCodec(Codec):
+    """The chat API. History that is too long is an error, not cut: `truncate` is sent as false unless it is given."""
+
+    path = "/api/chat"
+
+    def __init__(self) -> None:
+        self.provider = "ollama"
+        self.label = "Ollama"
+        self.schema = OLLAMA
+
+    def headers(self, stream: bool) -> Headers:
+        return _EVENTS if stream else _HEADERS
+
+    def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
+        return {
+            "model": request.model,
+            "messages": _conversation(request.messages),
+            "stream": request.stream,
+            "truncate": False,
+            **self.schema.to_wire(request.params),
+        }, {}
+
+    def reply(self, body: bytes) -> Reply:
+        line = from_json(_LINE, body)
+        if line.error:
+            raise in_stream(self.provider, body)
+        message = line.message
+        if message is None:
+            raise malformed("the answer has no message")
+        calls = tuple(ToolCall(delta.id, delta.name, delta.arguments) for delta in _calls(message.tool_calls, 0))
+        if not line.done:  # its guard against repetition ends an answer like this
+            partial = Partial(message.content or "", message.thinking or "", calls, _usage(line))
+            raise TruncatedStream(partial=partial)
+        return Reply(
+            message.content or "",
+            reasoning=message.thinking or "",
+            tool_calls=calls,
+            finish_reason=_finish(line, bool(calls)),
+            native_finish_reason=line.done_reason,
+            usage=_usage(line),
+            provider=self.provider,
+            model=line.model or "",
+            raw=lambda: any_json(body),
+        )
+
+    def decoder(self) -> StreamDecoder:
+        return _Decoder(self.provider)
+
+
+class _Decoder(StreamDecoder):
+    __slots__ = ("_calls", "_mend", "_named", "_provider")
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(Lines())
+        self._provider = provider
+        self._mend = Mender()
+        self._named = False
+        self._calls = 0
+
+    def _take(self, frame: bytes, chunks: list[Chunk]) -> None:
+        line = from_json(_LINE, frame)
+        if line.error:
+            raise in_stream(self._provider, frame)
+        chunk = Chunk()
+        message = line.message
+        if message is not None:
+            if message.content:
+                chunk.text = self._mend(message.content)
+            if message.thinking:
+                chunk.reasoning = message.thinking
+            if message.tool_calls:
+                chunk.tool_calls = _calls(message.tool_calls, self._calls)
+                self._calls += len(chunk.tool_calls)
+        if not self._named and line.model:
+            self._named = True
+            chunk.model = line.model
+        if line.done:
+            chunk.usage = _usage(line)
+            chunk.finish_reason = _finish(line, self._calls > 0)
+            chunk.native_finish_reason = line.done_reason
+            self.done = True
+        chunks.append(chunk)
+
+
+def _finish(line: _Line, calls: bool) -> str:
+    if calls:
+        return "tool_calls"
+    reason = line.done_reason
+    if reason is None:  # releases before 0.1.30 gave none
+        return "stop"
+    return reason if reason in ("stop", "length") else "unknown"
+
+
+def _calls(calls: Iterable[_Call] | None, first: int) -> list[ToolCallDelta]:
+    """Tool calls, which come whole. Without an id they get one: other providers need it to match the result."""
+    named = [(call.id, call.function) for call in calls or () if call.function is not None]
+    return [
+        ToolCallDelta(index, id_ or f"call_{index}", function.name or "", tool_arguments(function.arguments, "{}"))
+        for index, (id_, function) in enumerate(named, first)
+    ]
+
+
+def _usage(line: _Line) -> Usage | None:
+    # A count of zero is left out on the wire (a prompt that was cached whole): absent means unknown.
+    prompt, completion = count(line.prompt_eval_count), count(line.eval_count)
+    if prompt is None and completion is None:
+        return None
+    return Usage(prompt, completion, None if prompt is None or completion is None else prompt + completion)
+
+
+# -- what is asked ---------------------------------------------------------------------------------------------
+
+
+def _conversation(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    names: dict[Any, Any] = {}  # the id of a tool call -> the tool's name, which is how Ollama matches results
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        role = message["role"]
+        turn: dict[str, Any] = {"role": "system" if role == "developer" else role, **_content(message.get("content"))}
+        calls = calls_of(message)
+        if calls:
+            turn["tool_calls"] = [_asked(call_id, function) for call_id, function in calls]
+            names.update((call_id, function.get("name")) for call_id, function in calls)
+        if message.get("thinking"):
+            turn["thinking"] = message["thinking"]
+        if role == "tool":
+            call_id = message.get("tool_call_id")
+            name = message.get("name") or message.get("tool_name") or names.get(call_id)
+            if call_id:
+                turn["tool_call_id"] = call_id
+            if name:
+                turn["tool_name"] = name
+        turns.append(turn)
+    return turns
+
+
+def _content(content: Any) -> dict[str, Any]:
+    if isinstance(content, str):
+        return {"content": content}
+    texts, images = [], []
+    for part in parts_of(content):
+        kind = part.get("type")
+        if kind == "text":
+            texts.append(part.get("text") or "")
+        elif kind == "image_url":
+            images.append(_image(part.get("image_url")))
+        else:
+            refuse("messages", f"Ollama takes text and images, not a part of type {kind!r}")
+    turn: dict[str, Any] = {"content": "\n".join(texts)}
+    return {**turn, "images": images} if images else turn
+
+
+def _image(address: Any) -> str:
+    url = address.get("url") if isinstance(address, Mapping) else address
+    image = data_image(url) if isinstance(url, str) else None
+    if image is None:
+        refuse("messages", "Ollama fetches no images: give it as a data URI, 'data:image/png;base64,...'")
+    return image.data
+
+
+def _asked(call_id: Any, function: Mapping[str, Any]) -> dict[str, Any]:
+    asked = {"function": {"name": function.get("name"), "arguments": tool_input(function.get("arguments"))}}
+    return {"id": call_id, **asked} if call_id else asked

@@ -1,0 +1,238 @@
+"""OpenAI chat completions, and the many servers that speak like it.
+
+Protocol: OpenAI's OpenAPI description, `POST /chat/completions`. Requests are OpenAI-shaped already, so this codec
+translates little; it knows what compatible servers do differently, and takes it as it comes: usage before or after
+the finish reason, chunks without choices, tool calls without an index, text in parts, a stream without `[DONE]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
+from .codec import Codec, Headers, StreamDecoder, in_stream
+from .params import Schema
+from .schemas import OPENAI
+from .shapes import Mender, any_json, count, from_json, malformed, refuse, texts_of, to_json, tool_arguments
+from .stream import SSE, Event
+
+__all__ = ["OpenAICodec"]
+
+_FINISH: Mapping[str, str] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: Any = None  # JSON text; some servers send the object
+
+
+class _Call(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Message(Struct):
+    """A message, or in a stream a change of it."""
+
+    content: Any = None  # text; some servers send parts
+    refusal: str | None = None
+    reasoning: Any = None  # OpenRouter, Ollama
+    reasoning_content: Any = None  # DeepSeek, llama.cpp, vLLM
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(Struct):
+    index: int | None = None
+    message: _Message | None = None
+    delta: _Message | None = None
+    finish_reason: str | None = None
+    error: Any = None
+
+
+class _Answer(Struct):
+    """A whole answer, or one chunk of it."""
+
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+    id: Any = None
+    model: Any = None
+    error: Any = None
+
+
+_ANSWER = Decoder(_Answer)
+_JSON: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
+_EVENTS: Headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "Accept-Encoding": "identity"}
+
+
+class OpenAICodec(Codec):
+    """Chat completions.
+
+    Args:
+        schema: the parameters: OpenAI's own, or those of compatible servers.
+        provider: who speaks the protocol, for classifiers and replies.
+    """
+
+    path = "/chat/completions"
+
+    def __init__(self, schema: Schema = OPENAI, provider: str = "openai") -> None:
+        self.schema = schema
+        self.provider = provider
+        self.label = "OpenAI" if provider == "openai" else provider
+
+    def headers(self, stream: bool) -> Headers:
+        return _EVENTS if stream else _JSON
+
+    def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
+        body = {"model": request.model, "messages": request.messages, **self.schema.to_wire(request.params)}
+        if "n" in body and body["n"] != 1:
+            refuse("n", "`n` must be 1: a reply holds one answer; ask again for another")
+        if request.stream:
+            body["stream"] = True
+            # Without it the API tells no usage at all for a stream.
+            body.setdefault("stream_options", {"include_usage": True})
+        elif "stream_options" in body:
+            refuse("stream_options", "`stream_options` is only for streams: leave it out, or set stream=True")
+        return body, {}
+
+    def reply(self, body: bytes) -> Reply:
+        answer = from_json(_ANSWER, body)
+        if answer.error:
+            raise in_stream(self.provider, body)
+        if not answer.choices or (message := answer.choices[0].message) is None:
+            raise malformed("the answer has no message")
+        choice = answer.choices[0]
+        native = choice.finish_reason
+        if choice.error or native == "error":
+            raise _broken(choice, self.provider)
+        return Reply(
+            _text(message.content) + (message.refusal or ""),
+            reasoning=_reasoning(message),
+            tool_calls=[
+                ToolCall(call.id or "", call.function.name or "", tool_arguments(call.function.arguments))
+                for call in message.tool_calls or ()
+                if call.function is not None
+            ],
+            finish_reason=_FINISH.get(native or "", "unknown"),
+            native_finish_reason=native,
+            usage=_usage(answer.usage),
+            provider=self.provider,
+            model=answer.model if isinstance(answer.model, str) else "",
+            id=answer.id if isinstance(answer.id, str) else "",
+            raw=lambda: any_json(body),
+        )
+
+    def decoder(self) -> StreamDecoder:
+        return _Decoder(self.provider)
+
+
+class _Decoder(StreamDecoder):
+    __slots__ = ("_last", "_mend", "_named", "_provider")
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(SSE())
+        self._provider = provider
+        self._mend = Mender()
+        self._named = False  # whether the answer's id and model were told
+        self._last = -1  # the tool call that a fragment without an index belongs to
+
+    def _take(self, frame: Event, chunks: list[Chunk]) -> None:
+        data = frame[1]
+        if not data.startswith(b"{"):
+            self._take_odd(data, chunks)
+            return
+        answer = from_json(_ANSWER, data)
+        if answer.error:
+            raise in_stream(self._provider, data)
+        chunk = Chunk()
+        for choice in answer.choices or ():
+            if choice.error:
+                raise _broken(choice, self._provider)
+            if choice.index:  # another answer of n > 1, which was not asked for
+                continue
+            if choice.delta is not None:
+                self._change(choice.delta, chunk)
+            native = choice.finish_reason
+            if native:
+                if native == "error":
+                    raise _broken(choice, self._provider)
+                chunk.finish_reason = _FINISH.get(native, "unknown")
+                chunk.native_finish_reason = native
+        if answer.usage is not None:
+            chunk.usage = _usage(answer.usage)
+        if not self._named and answer.id:
+            self._named = True
+            chunk.id = answer.id if isinstance(answer.id, str) else None
+            chunk.model = answer.model if isinstance(answer.model, str) else None
+        chunks.append(chunk)
+
+    def _take_odd(self, data: bytes, chunks: list[Chunk]) -> None:
+        stripped = data.strip()
+        if stripped == b"[DONE]":
+            self.done = True
+        elif stripped.startswith(b"{"):
+            self._take(("", stripped), chunks)
+        elif stripped:
+            # null, a number or a list says nothing, and is skipped; what is no JSON at all is an error.
+            from_json(_ANYTHING, stripped)
+
+    def _change(self, delta: _Message, chunk: Chunk) -> None:
+        if delta.content:
+            chunk.text = self._mend(_text(delta.content))
+        if delta.refusal:
+            chunk.text += self._mend(delta.refusal)
+        if delta.reasoning_content or delta.reasoning:
+            chunk.reasoning = _reasoning(delta)
+        if delta.tool_calls:
+            chunk.tool_calls = [part for call in delta.tool_calls if (part := self._fragment(call)) is not None]
+
+    def _fragment(self, call: _Call) -> ToolCallDelta | None:
+        if call.index is not None:
+            self._last = call.index
+        elif call.id or self._last < 0:  # without an index, an id begins the next call
+            self._last += 1
+        function = call.function or _Function()
+        arguments = tool_arguments(function.arguments)
+        if not (call.id or function.name or arguments):
+            return None  # it moves nothing on, so it must not count as a sign of progress
+        return ToolCallDelta(self._last, call.id or "", function.name or "", arguments)
+
+
+_ANYTHING: Decoder[Any] = Decoder()
+
+
+def _broken(choice: _Choice, provider: str) -> Exception:
+    return in_stream(provider, to_json({"error": choice.error or {"message": "the provider reported an error"}}))
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(texts_of([{"content": content}]))
+
+
+def _reasoning(message: _Message) -> str:
+    return _text(message.reasoning_content or message.reasoning)
+
+
+def _usage(usage: dict[str, Any] | None) -> Usage | None:
+    if not usage:
+        return None
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    cost = usage.get("cost")  # OpenRouter
+    return Usage(
+        count(usage.get("prompt_tokens")),
+        count(usage.get("completion_tokens")),
+        count(usage.get("total_tokens")),
+        count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+        float(cost) if isinstance(cost, (int, float)) else None,
+    )

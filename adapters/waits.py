@@ -1,0 +1,172 @@
+"""How long a provider asks us to wait: headers, bodies and sentences, turned into seconds.
+
+Sources: RFC 9110 (Retry-After), OpenAI API reference (rate limit headers are Go durations, `retry-after-ms`),
+Anthropic API reference (rate limit headers are RFC 3339 instants), OpenRouter documentation (`availability`,
+`X-RateLimit-Reset`), Google's `RetryInfo`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+__all__ = ["duration", "wait_from_body", "wait_from_headers", "wait_from_text"]
+
+_GO = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|[smhd])")
+_SENTENCE = re.compile(
+    r"(?:try again|retry|retrying|wait|resets?|available again)(?: again| your request)?\W{1,3}"
+    r"(?:in|after|for|at least)?\s?(?:about |approximately |at least )?"
+    r"((?:\d{1,12}(?:\.\d{1,12})?\s?"
+    r"(?:milliseconds?|ms|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|[smhd])(?![a-z]),?\s?(?:and )?){1,4})",
+    re.I,
+)
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s?([a-zµ]+)", re.I)
+_REGAIN = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?", re.I)
+_EPOCH_MS = 1e11  # an epoch time above it is in milliseconds
+_EPOCH = 1e9  # a "reset" above it is an instant, below it a number of seconds
+_UNITS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BODY_KEYS = ("retry_after", "retry_after_seconds", "retryafter", "retry_after_s", "resets_in_seconds", "retrydelay")
+
+
+def seconds(value: object) -> float | None:
+    """A number of seconds that makes sense, or None: not NaN, not infinite, not negative, not a bool."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def duration(text: str) -> float | None:
+    """Reads a duration such as "6m0s", "120ms", "1h2m3.5s", "38s" or a bare number of seconds; None if it is none."""
+    text = text.strip()
+    if len(text) > 40:
+        return None
+    plain = seconds(text)
+    if plain is not None:
+        return plain
+    if not re.fullmatch(r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|[smhd]))+", text):
+        return None
+    return seconds(sum(float(number) * _UNITS[unit] for number, unit in _GO.findall(text)))
+
+
+def wait_from_headers(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """The wait that the headers state: `retry-after-ms`, then `retry-after`, then limits that are used up.
+
+    Args:
+        headers: names in lower case.
+        now: seconds since the epoch, against which dates are read if there is no `date` header; None asks the clock.
+    """
+    clock = _clock(headers, now)
+    stated = [seconds(headers.get("retry-after-ms"))]
+    if stated[0] is not None:
+        stated[0] /= 1000
+    stated.append(_retry_after(headers.get("retry-after", ""), clock))
+    numbers = [number for number in stated if number is not None]
+    if numbers:
+        return next((number for number in numbers if number > 0), 0.0)
+    waits = []
+    for name, value in headers.items():
+        # OpenAI: x-ratelimit-remaining-tokens and x-ratelimit-reset-tokens; Anthropic: the word comes last.
+        if "ratelimit" in name and "remaining" in name and seconds(value) == 0:
+            wait = _reset(headers.get(name.replace("remaining", "reset"), ""), clock)
+            if wait is not None:
+                waits.append(wait)
+    return max(waits, default=None)
+
+
+def wait_from_body(error: Mapping[str, Any], now: float | None = None) -> float | None:
+    """The wait that an error object states: OpenRouter's `availability` and `metadata`, Google's `RetryInfo`."""
+    places: list[Any] = [error, error.get("availability"), error.get("metadata")]
+    details = error.get("details")
+    places.extend(details[:20] if isinstance(details, list) else [details])
+    for place in places:
+        if not isinstance(place, Mapping):
+            continue
+        for key, value in place.items():
+            if isinstance(key, str) and key.lower() in _BODY_KEYS:
+                wait = duration(value) if isinstance(value, str) else seconds(value)
+                if wait is not None:
+                    return wait
+        nested = place.get("headers")
+        if isinstance(nested, Mapping):
+            names = {str(name).lower(): str(value) for name, value in nested.items()}
+            wait = wait_from_headers(names, now)
+            if wait is None and names.get("x-ratelimit-reset"):
+                wait = _reset(names["x-ratelimit-reset"], _clock(names, now))
+            if wait is not None:
+                return wait
+    return None
+
+
+def wait_from_text(text: str, now: float | None = None) -> float | None:
+    """The wait that a sentence states: "Please try again in 6m0s", "retry after 20 seconds"."""
+    found = _SENTENCE.search(text)
+    if found:
+        return seconds(sum(float(number) * _unit(unit) for number, unit in _PART.findall(found[1])))
+    regain = _REGAIN.search(text)
+    if regain:
+        return _until(f"{regain[1]}T{regain[2] or '00:00'}:00+00:00", _clock({}, now))
+    return None
+
+
+def _unit(word: str) -> float:
+    word = word.lower()
+    return _UNITS["ms"] if word.startswith(("ms", "milli")) else _UNITS.get(word[0], 1)
+
+
+def _clock(headers: Mapping[str, str], now: float | None) -> Callable[[], float]:
+    """What the time is for the provider: its own Date header knows nothing of our clock being wrong."""
+
+    def clock() -> float:
+        date = _http_date(headers.get("date", ""))
+        if date is not None:
+            return date
+        return time.time() if now is None else now
+
+    return clock
+
+
+def _retry_after(value: str, clock: Callable[[], float]) -> float | None:
+    plain = duration(value)
+    if plain is not None:
+        return plain
+    date = _http_date(value)
+    return None if date is None else max(0.0, date - clock())
+
+
+def _http_date(value: str) -> float | None:
+    if not value or len(value) > 60:
+        return None
+    try:
+        date = parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _reset(value: str, clock: Callable[[], float]) -> float | None:
+    number = seconds(value)
+    if number is not None and number > _EPOCH:
+        return max(0.0, (number / 1000 if number > _EPOCH_MS else number) - clock())
+    if number is not None:
+        return number
+    wait = duration(value)
+    return _until(value, clock) if wait is None else wait
+
+
+def _until(value: str, clock: Callable[[], float]) -> float | None:
+    if not value or len(value) > 60:
+        return None
+    try:
+        date = datetime.fromisoformat(value)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - clock())
+    except (ValueError, OverflowError):
+        return None
