@@ -1,6 +1,8 @@
 """The ground floor: the contract, and how layers are put together. Imports only the standard library."""
 
+from .async_reply import AsyncReply
 from .call import Attempt, Call, Observer
+from .chunk import Chunk, Partial, ToolCall, ToolCallDelta, Usage
 from .clock import Clock, VirtualClock
 from .errors import (
     GUIDANCE,
@@ -51,7 +53,7 @@ from .layer import (
     middleware,
     send,
 )
-from .reply import AsyncReply, Chunk, Outcome, Partial, Reply, ToolCall, ToolCallDelta, Usage
+from .reply import Outcome, Reply
 from .request import Message, Request
 from .router import Route, Router
 from .secret import Secret

@@ -15,8 +15,8 @@ from .clock import Clock
 from .errors import DeadlineExceeded, ErrorClass, ProviderError
 
 if TYPE_CHECKING:
+    from .chunk import Usage
     from .events import Event
-    from .reply import Usage
 
 __all__ = ["Attempt", "Call", "Observer"]
 

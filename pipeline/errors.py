@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from .call import Attempt
-    from .reply import Partial
+    from .chunk import Partial
 
 __all__ = [
     "GUIDANCE",

@@ -15,101 +15,22 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from .chunk import Chunk, Partial, ToolCall, ToolCallDelta, Usage, assemble
 from .errors import ErrorClass, ProviderError, TruncatedStream
 
 if TYPE_CHECKING:
     from .call import Attempt
 
-__all__ = ["AsyncReply", "Chunk", "Outcome", "Partial", "Reply", "ToolCall", "ToolCallDelta", "Usage"]
+__all__ = ["Outcome", "Reply"]
 
 _log = logging.getLogger("mainstay")
 # What may still go wrong once the finish reason is there, without making the answer less whole.
 _AFTER_FINISH = frozenset({ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT})
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the provider says it counted. What it did not say is None, never 0.
-
-    `prompt_tokens` includes `cached_tokens`; `completion_tokens` includes `reasoning_tokens`; `cost` is in the
-    provider's currency, usually US dollars.
-    """
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A function that the model wants called; `arguments` is the JSON text as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str = field(repr=False)
-
-    def parse(self) -> Any:
-        """The arguments as Python data.
-
-        Raises:
-            ValueError: if the model wrote something that is not JSON.
-        """
-        import json
-
-        return json.loads(self.arguments or "{}")
-
-
-@dataclass(slots=True)
-class ToolCallDelta:
-    """A fragment of a tool call: `index` says of which; `arguments` is to be appended."""
-
-    index: int
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-
-
-@dataclass(slots=True)
-class Chunk:
-    """One step of an answer that is still arriving. Everything is optional; most chunks are text alone.
-
-    `finish_reason` (one of "stop", "length", "tool_calls", "content_filter", "error", "unknown") is the
-    protocol's proof that the answer is whole. `id` and `model` are what the provider calls the answer and
-    itself.
-    """
-
-    text: str = ""
-    reasoning: str = ""
-    tool_calls: Sequence[ToolCallDelta] = ()
-    finish_reason: str | None = None
-    native_finish_reason: str | None = None
-    usage: Usage | None = None
-    id: str | None = None
-    model: str | None = None
-
-    @property
-    def meaningful(self) -> bool:
-        """Whether it moves the answer on: text, a tool call or the end. Roles, pings and usage do not."""
-        return bool(self.text or self.reasoning or self.tool_calls or self.finish_reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """What had arrived of an answer that broke off: text, tool-call fragments, usage. Not for use as an answer."""
-
-    text: str = field(default="", repr=False)
-    reasoning: str = field(default="", repr=False)
-    tool_calls: tuple[ToolCall, ...] = ()
-    usage: Usage | None = None
 
 
 class Outcome(Enum):
@@ -416,14 +337,14 @@ class Reply:
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The functions that the model wants called, in order."""
-        return tuple(self._calls) if self._events is None else _assemble(self._whole(self._calls))
+        return tuple(self._calls) if self._events is None else assemble(self._whole(self._calls))
 
     @property
     def partial(self) -> Partial:
         """What has arrived so far, whatever became of it."""
         if self._events is None:
             return Partial(self._text, self._reasoning, tuple(self._calls), self.usage)
-        return Partial("".join(self._text), "".join(self._reasoning), _assemble(self._calls), self.usage)
+        return Partial("".join(self._text), "".join(self._reasoning), assemble(self._calls), self.usage)
 
     @property
     def raw(self) -> Any:
@@ -460,114 +381,8 @@ class Reply:
         )
 
 
-class AsyncReply(Reply):
-    """A reply for asyncio: `async for`, `async with`, `await reply.read()`; otherwise as Reply."""
-
-    __slots__ = ()
-    _read_hint = "await read()"
-
-    @classmethod
-    async def stream(  # type: ignore[override]  # the same duty in the other world, so the same name
-        cls, events: AsyncIterator[Chunk], *, provider: str = "", model: str = ""
-    ) -> Self:
-        """As `Reply.stream`, for chunks that arrive asynchronously."""
-        self = cls._arriving(aiter(events), provider, model)
-        try:
-            while True:
-                chunk = await anext(self._events)
-                self._absorb(chunk)
-                if chunk.meaningful:
-                    self._held.append(chunk)
-                    return self
-        except StopAsyncIteration:
-            error = self._over(None)
-        except BaseException as raised:  # noqa: BLE001 - every exit must close the connection; it is raised again
-            error = self._over(raised)
-        await self._aclose_events()
-        assert error is not None  # as in Reply.stream
-        try:
-            raise error
-        finally:
-            del self, error
-
-    def __aiter__(self) -> AsyncIterator[Chunk]:
-        return self if self._events is not None else _one(self._as_chunk())
-
-    async def __anext__(self) -> Chunk:
-        if self._events is None:
-            raise TypeError("this reply is complete: iterate it with `async for`, or read `.text`")
-        if self.outcome is not None:
-            raise StopAsyncIteration
-        if self._held:
-            return self._held.popleft()
-        try:
-            chunk: Chunk = await anext(self._events)
-        except StopAsyncIteration:
-            error = self._over(None)
-        except BaseException as raised:  # noqa: BLE001 - every exit must settle; it is raised again below
-            error = self._over(raised)
-        else:
-            self._absorb(chunk)
-            if self.outcome is not None:  # closed by another task, which could not close what was being read
-                await self._aclose_events()
-            return chunk
-        await self._aclose_events()
-        if error is None:
-            raise StopAsyncIteration
-        try:
-            raise error
-        finally:  # as in `stream`
-            del self, error
-
-    async def read(self) -> Self:  # type: ignore[override]  # awaited, as every wait in this world
-        """Waits for the rest of the answer; returns the reply."""
-        async for _ in self:
-            pass
-        return self
-
-    async def aclose(self) -> None:
-        """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
-        if self._events is not None and self._settle(self._given_up()):
-            await self._aclose_events()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("this reply arrives asynchronously: use `async for`")
-
-    __next__ = __iter__
-    __enter__ = __iter__
-
-    def close(self) -> None:
-        """Settles the reply as closed, without waiting for the connection; `aclose()` does both."""
-        if self._events is not None:
-            self._settle(self._given_up())
-
-    async def _aclose_events(self) -> None:
-        close = getattr(self._events, "aclose", None)
-        if close is not None:
-            try:
-                await close()
-            except Exception:  # noqa: BLE001 - as in Reply
-                _log.debug("the end of a stream could not be closed", exc_info=True)
-
-
-async def _one(chunk: Chunk) -> AsyncIterator[Chunk]:
-    yield chunk
-
-
 def _run(settle: Settle, reply: Reply) -> None:
     try:
         settle(reply)
     except Exception:  # noqa: BLE001 - a layer's bug must not hide the answer, nor the other layers' settlement
         _log.exception("%r failed at the end of a reply", settle)
-
-
-def _assemble(calls: Mapping[int, Any]) -> tuple[ToolCall, ...]:
-    return tuple(ToolCall(entry[0], entry[1], "".join(entry[2])) for _, entry in sorted(calls.items()))

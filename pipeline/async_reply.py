@@ -1,0 +1,117 @@
+"""AsyncReply: a Reply for asyncio."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import NoReturn, Self
+
+from .chunk import Chunk
+from .reply import Reply
+
+__all__ = ["AsyncReply"]
+
+_log = logging.getLogger("mainstay")
+
+
+class AsyncReply(Reply):
+    """A reply for asyncio: `async for`, `async with`, `await reply.read()`; otherwise as Reply."""
+
+    __slots__ = ()
+    _read_hint = "await read()"
+
+    @classmethod
+    async def stream(  # type: ignore[override]  # the same duty in the other world, so the same name
+        cls, events: AsyncIterator[Chunk], *, provider: str = "", model: str = ""
+    ) -> Self:
+        """As `Reply.stream`, for chunks that arrive asynchronously."""
+        self = cls._arriving(aiter(events), provider, model)
+        try:
+            while True:
+                chunk = await anext(self._events)
+                self._absorb(chunk)
+                if chunk.meaningful:
+                    self._held.append(chunk)
+                    return self
+        except StopAsyncIteration:
+            error = self._over(None)
+        except BaseException as raised:  # noqa: BLE001 - every exit must close the connection; it is raised again
+            error = self._over(raised)
+        await self._aclose_events()
+        assert error is not None  # as in Reply.stream
+        try:
+            raise error
+        finally:
+            del self, error
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self if self._events is not None else _one(self._as_chunk())
+
+    async def __anext__(self) -> Chunk:
+        if self._events is None:
+            raise TypeError("this reply is complete: iterate it with `async for`, or read `.text`")
+        if self.outcome is not None:
+            raise StopAsyncIteration
+        if self._held:
+            return self._held.popleft()
+        try:
+            chunk: Chunk = await anext(self._events)
+        except StopAsyncIteration:
+            error = self._over(None)
+        except BaseException as raised:  # noqa: BLE001 - every exit must settle; it is raised again below
+            error = self._over(raised)
+        else:
+            self._absorb(chunk)
+            if self.outcome is not None:  # closed by another task, which could not close what was being read
+                await self._aclose_events()
+            return chunk
+        await self._aclose_events()
+        if error is None:
+            raise StopAsyncIteration
+        try:
+            raise error
+        finally:  # as in `stream`
+            del self, error
+
+    async def read(self) -> Self:  # type: ignore[override]  # awaited, as every wait in this world
+        """Waits for the rest of the answer; returns the reply."""
+        async for _ in self:
+            pass
+        return self
+
+    async def aclose(self) -> None:
+        """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
+        if self._events is not None and self._settle(self._given_up()):
+            await self._aclose_events()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("this reply arrives asynchronously: use `async for`")
+
+    __next__ = __iter__
+    __enter__ = __iter__
+
+    def close(self) -> None:
+        """Settles the reply as closed, without waiting for the connection; `aclose()` does both."""
+        if self._events is not None:
+            self._settle(self._given_up())
+
+    async def _aclose_events(self) -> None:
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            try:
+                await close()
+            except Exception:  # noqa: BLE001 - as in Reply
+                _log.debug("the end of a stream could not be closed", exc_info=True)
+
+
+async def _one(chunk: Chunk) -> AsyncIterator[Chunk]:
+    yield chunk
