@@ -3,58 +3,16 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
 
 import pytest
 
-from mainstay.middleware.circuit import Change, Circuit, Permit, Refusal, Rules, Verdict
-from mainstay.pipeline import Chunk, ProviderError, RateLimited, Reply, Unavailable
-
-GOOD, BAD, FATAL, REST, NONE = Verdict.GOOD, Verdict.BAD, Verdict.FATAL, Verdict.REST, Verdict.NONE
-LEASE, GAP = 60.0, 20.0
-
-
-class Bench:
-    """A circuit that one failure opens for five seconds at most."""
-
-    def __init__(self, failures: int = 1, probes: int = 1) -> None:
-        self.circuit = Circuit(Rules(failures, 0.5, 1000, 60.0, 5.0, 300.0, 300.0, probes))
-        self.now = 1000.0
-        self.told: list[Change] = []
-
-    def admit(self) -> Permit | Refusal:
-        return self.circuit.admit(self.now, LEASE, self.told.append)
-
-    def permit(self) -> Permit:
-        answer = self.admit()
-        assert isinstance(answer, Permit)
-        return answer
-
-    def refusal(self) -> Refusal:
-        answer = self.admit()
-        assert isinstance(answer, Refusal)
-        return answer
-
-    def settle(self, permit: Permit, verdict: Verdict, error: ProviderError | None = None, chance: Any = None) -> None:
-        self.circuit.settle(permit, verdict, error, self.now, chance or (lambda: 0.5), self.told.append)
-
-    @property
-    def state(self) -> str:
-        return self.circuit.snapshot(self.now)["state"]
-
-    def probe(self) -> Permit:
-        self.settle(self.permit(), BAD)
-        self.now += 300
-        return self.permit()
-
-    def arrive(self, permit: Permit) -> Reply:
-        reply = Reply.stream(iter([Chunk("a")] * 50))
-        self.circuit.arriving(permit, reply, self.now, GAP)
-        return reply
+from mainstay.middleware.circuit import Permit, Refusal, Verdict
+from mainstay.pipeline import RateLimited, Unavailable
+from support.circuits import BAD, GAP, GOOD, LEASE, NONE, ProbeBench
 
 
 def test_half_open_admits_one_probe_and_tells_the_others_when_its_lease_ends() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     bench.probe()
     assert bench.refusal()[:2] == ("half-open", LEASE)
     bench.now += 10
@@ -62,14 +20,14 @@ def test_half_open_admits_one_probe_and_tells_the_others_when_its_lease_ends() -
 
 
 def test_more_probes_are_admitted_if_the_rules_say_so() -> None:
-    bench = Bench(probes=3)
+    bench = ProbeBench(probes=3)
     bench.probe()
     assert [type(bench.admit()) for _ in range(4)] == [Permit, Permit, Refusal, Refusal]
 
 
 @pytest.mark.parametrize("late", list(Verdict))
 def test_a_probe_that_never_reports_expires_and_its_late_result_changes_nothing(late) -> None:
-    bench = Bench()
+    bench = ProbeBench()
     lost = bench.probe()
     bench.now += LEASE - 0.5
     bench.refusal()
@@ -84,7 +42,7 @@ def test_a_probe_that_never_reports_expires_and_its_late_result_changes_nothing(
 
 
 def test_a_permit_that_is_brought_back_twice_counts_once() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     probe = bench.probe()
     bench.settle(probe, NONE)
     second = bench.permit()
@@ -96,7 +54,7 @@ def test_a_permit_that_is_brought_back_twice_counts_once() -> None:
 
 
 def test_one_further_probe_may_start_after_the_first_event_of_a_streaming_one() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     streaming = bench.probe()
     reply = bench.arrive(streaming)
     second = bench.permit()
@@ -110,7 +68,7 @@ def test_one_further_probe_may_start_after_the_first_event_of_a_streaming_one() 
 
 
 def test_each_event_renews_the_lease_of_a_streaming_probe() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     streaming = bench.probe()
     reply = bench.arrive(streaming)
     silent = bench.permit()
@@ -126,7 +84,7 @@ def test_each_event_renews_the_lease_of_a_streaming_probe() -> None:
 
 
 def test_a_streaming_probe_that_falls_silent_expires() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     streaming = bench.probe()
     reply = bench.arrive(streaming)
     assert [next(reply).text, next(reply).text] == ["a", "a"]
@@ -140,7 +98,7 @@ def test_a_streaming_probe_that_falls_silent_expires() -> None:
 
 
 def test_a_streaming_probe_whose_reply_is_gone_expires() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     streaming = bench.probe()
     reply = bench.arrive(streaming)
     bench.settle(bench.permit(), NONE)
@@ -153,7 +111,7 @@ def test_a_streaming_probe_whose_reply_is_gone_expires() -> None:
 
 
 def test_a_stream_that_breaks_opens_it_again() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     streaming = bench.probe()
     reply = bench.arrive(streaming)
     bench.settle(streaming, BAD, Unavailable("cut"))
@@ -162,7 +120,7 @@ def test_a_stream_that_breaks_opens_it_again() -> None:
 
 
 def test_a_probe_of_an_earlier_half_open_takes_no_slot_of_the_next() -> None:
-    bench = Bench(probes=2)
+    bench = ProbeBench(probes=2)
     slow, failing = bench.probe(), bench.permit()
     bench.settle(failing, BAD)
     bench.now += 10

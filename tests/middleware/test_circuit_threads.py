@@ -9,54 +9,13 @@ from typing import Any
 import pybreaker
 import pytest
 
-from mainstay.middleware.circuit import Change, Circuit, Permit, Refusal, Rules, Verdict
+from mainstay.middleware.circuit import Change, Permit, Refusal
 from mainstay.pipeline import Chunk, ProviderError, RateLimited, Reply
-
-GOOD, BAD, FATAL, REST, NONE = Verdict.GOOD, Verdict.BAD, Verdict.FATAL, Verdict.REST, Verdict.NONE
-LEASE, GAP = 60.0, 20.0
-
-
-class Bench:
-    """A circuit that one failure opens for five seconds at most."""
-
-    def __init__(self, failures: int = 1, probes: int = 1) -> None:
-        self.circuit = Circuit(Rules(failures, 0.5, 1000, 60.0, 5.0, 300.0, 300.0, probes))
-        self.now = 1000.0
-        self.told: list[Change] = []
-
-    def admit(self) -> Permit | Refusal:
-        return self.circuit.admit(self.now, LEASE, self.told.append)
-
-    def permit(self) -> Permit:
-        answer = self.admit()
-        assert isinstance(answer, Permit)
-        return answer
-
-    def refusal(self) -> Refusal:
-        answer = self.admit()
-        assert isinstance(answer, Refusal)
-        return answer
-
-    def settle(self, permit: Permit, verdict: Verdict, error: ProviderError | None = None, chance: Any = None) -> None:
-        self.circuit.settle(permit, verdict, error, self.now, chance or (lambda: 0.5), self.told.append)
-
-    @property
-    def state(self) -> str:
-        return self.circuit.snapshot(self.now)["state"]
-
-    def probe(self) -> Permit:
-        self.settle(self.permit(), BAD)
-        self.now += 300
-        return self.permit()
-
-    def arrive(self, permit: Permit) -> Reply:
-        reply = Reply.stream(iter([Chunk("a")] * 50))
-        self.circuit.arriving(permit, reply, self.now, GAP)
-        return reply
+from support.circuits import BAD, GAP, GOOD, NONE, REST, ProbeBench
 
 
 def test_half_open_admits_exactly_one_of_many_threads_in_every_round() -> None:
-    bench, threads, rounds = Bench(), 8, 300
+    bench, threads, rounds = ProbeBench(), 8, 300
     barrier = threading.Barrier(threads)
     answers: list[list[Permit | Refusal]] = [[] for _ in range(rounds)]
 
@@ -90,7 +49,7 @@ def test_half_open_admits_exactly_one_of_many_threads_in_every_round() -> None:
 
 
 def test_failures_of_many_threads_at_once_are_counted_each_and_tell_one_opening() -> None:
-    bench, barrier = Bench(failures=64), threading.Barrier(64)
+    bench, barrier = ProbeBench(failures=64), threading.Barrier(64)
 
     def work() -> None:
         permit = bench.permit()
@@ -118,7 +77,7 @@ class _Reentrant(RateLimited):
 
 
 def test_a_verdict_of_the_thread_that_holds_the_lock_neither_blocks_nor_is_lost(monkeypatch) -> None:
-    bench = Bench()
+    bench = ProbeBench()
     resting, failing = bench.permit(), bench.permit()
     monkeypatch.setattr(_Reentrant, "run", lambda: bench.settle(failing, BAD))
     bench.settle(resting, REST, _Reentrant(retry_after=1.0))
@@ -126,7 +85,7 @@ def test_a_verdict_of_the_thread_that_holds_the_lock_neither_blocks_nor_is_lost(
 
 
 def test_a_reply_that_is_collected_under_the_lock_is_taken_in_as_well(monkeypatch) -> None:
-    bench = Bench()
+    bench = ProbeBench()
     resting, failing = bench.permit(), bench.permit()
 
     def strand() -> None:
@@ -143,7 +102,7 @@ def test_a_reply_that_is_collected_under_the_lock_is_taken_in_as_well(monkeypatc
 
 @pytest.mark.parametrize("drainer", ["admit", "snapshot", "isolate", "close", "arriving"])
 def test_whoever_lets_go_of_the_lock_leaves_no_verdict_behind(drainer) -> None:
-    bench = Bench(failures=9)
+    bench = ProbeBench(failures=9)
     first, second = bench.permit(), bench.permit()
     reply = Reply.stream(iter([Chunk("a")]))
     with bench.circuit._lock:
@@ -161,7 +120,7 @@ def test_whoever_lets_go_of_the_lock_leaves_no_verdict_behind(drainer) -> None:
 
 
 def test_a_verdict_that_waited_for_the_lock_is_heard_before_the_next_admission() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     permit = bench.permit()
     with bench.circuit._lock:
         bench.settle(permit, BAD)
@@ -169,7 +128,7 @@ def test_a_verdict_that_waited_for_the_lock_is_heard_before_the_next_admission()
 
 
 def test_a_verdict_that_comes_in_the_middle_of_an_admission_is_taken_in_behind_it() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     resting, failing = bench.permit(), bench.permit()
     bench.settle(resting, REST, RateLimited(retry_after=1.0))
 
@@ -186,7 +145,7 @@ def test_a_verdict_that_comes_in_the_middle_of_an_admission_is_taken_in_behind_i
 
 
 def test_a_change_is_told_outside_the_lock_so_a_listener_may_call_back() -> None:
-    bench = Bench()
+    bench = ProbeBench()
     seen: list[str] = []
 
     def listen(change: Change) -> None:
@@ -207,7 +166,7 @@ def test_pybreaker_never_runs_anything_of_a_user_s_and_is_idle_between_the_steps
         return original(self, function, *args)
 
     monkeypatch.setattr(pybreaker.CircuitBreaker, "call", watched)
-    bench = Bench(failures=2)
+    bench = ProbeBench(failures=2)
     for verdict in (GOOD, BAD, GOOD, GOOD, NONE, BAD, BAD):
         bench.settle(bench.permit(), verdict)
     bench.now += 300

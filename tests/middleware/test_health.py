@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,27 +21,7 @@ from mainstay.pipeline import (
     Unavailable,
     VirtualClock,
 )
-
-WALL = 1_700_000_000.0
-
-
-class Ward:
-    """A stack with health, on a clock of its own; the time of day moves with it."""
-
-    def __init__(self, world: Any, layers: list[Any], **leaves: Any) -> None:
-        self.world = world
-        self.clock = VirtualClock()
-        self.health = Health(wall=lambda: WALL + self.clock.now() - 1000.0)
-        routes = Fallback(*(Route(name, leaf) for name, leaf in leaves.items()))
-        self.stack = world.stack(layers, routes, clock=self.clock, observers=[self.health])
-
-    def ask(self, times: int = 1, end: str = "keep", stream: bool = False) -> None:
-        for _ in range(times):
-            with suppress(ProviderError, ValueError, KeyboardInterrupt):
-                self.world.run(self.stack, Request("m", "Hi", stream=stream), end)
-
-    def of(self, route: str) -> dict[str, Any]:
-        return self.health.status(self.stack)[route]
+from support.wards import WALL, Ward
 
 
 def slow(clock: VirtualClock, seconds: float, answer: Any) -> Any:
