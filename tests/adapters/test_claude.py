@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,18 +13,17 @@ from hypothesis import strategies as st
 
 from mainstay.adapters.claude import ClaudeCodec
 from mainstay.pipeline import (
-    Chunk,
     ErrorClass,
     InvalidParameters,
     ProviderError,
     QuotaExceeded,
-    Reply,
     Request,
     ToolCall,
     TruncatedStream,
     Unavailable,
     Usage,
 )
+from support.codecs import CodecBench
 
 CODEC = ClaudeCodec()
 JSON = {"content-type": "application/json"}
@@ -103,23 +101,8 @@ END = event('{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":
 )
 
 
-def chunks_of(pieces: Iterable[bytes]) -> list[Chunk]:
-    decoder = CODEC.decoder()
-    chunks = [chunk for piece in pieces for chunk in decoder.feed(piece)]
-    chunks += decoder.end()
-    if decoder.error is not None:
-        raise decoder.error
-    return chunks
-
-
-def read(data: bytes) -> Reply:
-    return Reply.stream(iter(chunks_of([data]))).read()
-
-
-def body(messages: str | Sequence[dict[str, Any]] = "Hi", stream: bool = False, **params: Any) -> dict[str, Any]:
-    found = json.loads(CODEC.encode(Request("claude-x", messages, params, stream)).body)
-    assert isinstance(found, dict)
-    return found
+BENCH = CodecBench(CODEC, "claude-x")
+chunks_of, read, body = BENCH.chunks_of, BENCH.read, BENCH.body
 
 
 class TestEncode:

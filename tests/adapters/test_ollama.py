@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,17 +13,16 @@ from hypothesis import strategies as st
 
 from mainstay.adapters.ollama import OllamaCodec
 from mainstay.pipeline import (
-    Chunk,
     InvalidParameters,
     ModelNotFound,
     ProviderError,
-    Reply,
     Request,
     ToolCall,
     TruncatedStream,
     Unavailable,
     Usage,
 )
+from support.codecs import CodecBench
 
 CODEC = OllamaCodec()
 JSON = {"content-type": "application/json; charset=utf-8"}
@@ -49,23 +47,8 @@ CALLS += line('{"content":"","tool_calls":[{"function":{"name":"g","arguments":{
 DONE = line('{"role":"assistant","content":""}', '"done":true,"done_reason":"stop"')
 
 
-def chunks_of(pieces: Iterable[bytes]) -> list[Chunk]:
-    decoder = CODEC.decoder()
-    chunks = [chunk for piece in pieces for chunk in decoder.feed(piece)]
-    chunks += decoder.end()
-    if decoder.error is not None:
-        raise decoder.error
-    return chunks
-
-
-def read(data: bytes) -> Reply:
-    return Reply.stream(iter(chunks_of([data]))).read()
-
-
-def body(messages: str | Sequence[dict[str, Any]] = "Hi", stream: bool = False, **params: Any) -> dict[str, Any]:
-    found = json.loads(CODEC.encode(Request("m", messages, params, stream)).body)
-    assert isinstance(found, dict)
-    return found
+BENCH = CodecBench(CODEC, "m")
+chunks_of, read, body = BENCH.chunks_of, BENCH.read, BENCH.body
 
 
 class TestEncode:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,18 +13,17 @@ from hypothesis import strategies as st
 from mainstay.adapters.openai import OpenAICodec
 from mainstay.adapters.schemas import OPENAI_COMPATIBLE
 from mainstay.pipeline import (
-    Chunk,
     ErrorClass,
     InvalidParameters,
     ProviderError,
     QuotaExceeded,
-    Reply,
     Request,
     ToolCall,
     TruncatedStream,
     Unavailable,
     Usage,
 )
+from support.codecs import CodecBench
 
 CODEC = OpenAICodec()
 JSON = {"content-type": "application/json"}
@@ -64,23 +62,8 @@ TOOLS = (
 )
 
 
-def chunks_of(pieces: Iterable[bytes], codec: OpenAICodec = CODEC) -> list[Chunk]:
-    decoder = codec.decoder()
-    chunks = [chunk for piece in pieces for chunk in decoder.feed(piece)]
-    chunks += decoder.end()
-    if decoder.error is not None:
-        raise decoder.error
-    return chunks
-
-
-def read(data: bytes) -> Reply:
-    return Reply.stream(iter(chunks_of([data]))).read()
-
-
-def body(messages: str | Sequence[dict[str, Any]] = "Hi", stream: bool = False, **params: Any) -> dict[str, Any]:
-    found = json.loads(CODEC.encode(Request("gpt-4o", messages, params, stream)).body)
-    assert isinstance(found, dict)
-    return found
+BENCH = CodecBench(CODEC, "gpt-4o")
+chunks_of, read, body = BENCH.chunks_of, BENCH.read, BENCH.body
 
 
 class TestEncode:
