@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from .chunk import Chunk
 from .reply import Reply
@@ -16,10 +16,23 @@ _log = logging.getLogger("mainstay")
 
 
 class AsyncReply(Reply):
-    """A reply for asyncio: `async for`, `async with`, `await reply.read()`; otherwise as Reply."""
+    """A reply for asyncio: `async for`, `async with`, `await reply.read()`; otherwise as Reply.
 
-    __slots__ = ()
+    Attributes:
+        within: what each wait for a chunk goes through, or None; the driver bounds by the call's deadline the
+            waits of a stream that knows no clock of its own.
+    """
+
+    __slots__ = ("within",)
     _read_hint = "await read()"
+
+    within: Callable[[Awaitable[Chunk]], Awaitable[Chunk]] | None
+
+    @classmethod
+    def _arriving(cls, events: Any, provider: str, model: str) -> Self:
+        self = super()._arriving(events, provider, model)
+        self.within = None
+        return self
 
     @classmethod
     async def stream(  # type: ignore[override]  # the same duty in the other world, so the same name
@@ -56,7 +69,8 @@ class AsyncReply(Reply):
         if self._held:
             return self._held.popleft()
         try:
-            chunk: Chunk = await anext(self._events)
+            wait = anext(self._events)
+            chunk: Chunk = await (wait if self.within is None else self.within(wait))
         except StopAsyncIteration:
             error = self._over(None)
         except BaseException as raised:  # noqa: BLE001 - every exit must settle; it is raised again below

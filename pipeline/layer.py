@@ -25,8 +25,10 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
+from .async_reply import AsyncReply
 from .call import Call
 from .errors import Problem
 from .reply import Reply
@@ -250,6 +252,8 @@ async def adrive(steps: Steps, handler: Any, call: Call, foreign: bool = False) 
                 if kind is Request:
                     if foreign and call.deadline is not None:
                         result = await _before_deadline(handler(effect), call)
+                        if isinstance(result, AsyncReply) and result.outcome is None:
+                            result.within = partial(_before_deadline, call=call)
                     else:
                         result = await _settled(handler(effect))
                 elif kind is Via:

@@ -6,11 +6,26 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from mainstay.pipeline import Call, Clock, DeadlineExceeded, Layer, Reply, Request, Run, Sleep, Unavailable, middleware
+from mainstay.pipeline import (
+    AsyncReply,
+    Call,
+    Chunk,
+    Clock,
+    DeadlineExceeded,
+    Layer,
+    Outcome,
+    Reply,
+    Request,
+    Run,
+    Sleep,
+    Unavailable,
+    middleware,
+)
 from mainstay.pipeline.layer import AsyncBound
 
 
@@ -206,3 +221,48 @@ def test_the_worker_starts_again_after_a_fork() -> None:
 
     done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "0", done.stderr
+
+
+def test_the_deadline_goes_on_ruling_a_stream_that_knows_none(request_: Request) -> None:
+    request_.call.deadline = request_.call.clock.now() + 0.05
+    freed: list[bool] = []
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        try:
+            yield Chunk("one")
+            await asyncio.Event().wait()
+        finally:
+            freed.append(True)
+
+    async def foreign(request: Request) -> Reply:
+        return await AsyncReply.stream(chunks())
+
+    async def run() -> AsyncReply:
+        reply = await AsyncBound(passes, foreign)(request_)
+        assert isinstance(reply, AsyncReply)
+        with pytest.raises(DeadlineExceeded) as caught:
+            await reply.read()
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "one"
+        return reply
+
+    assert asyncio.run(run()).outcome is Outcome.ERROR
+    assert freed == [True]
+
+
+def test_a_stream_that_ends_before_the_deadline_ends_as_any_other(request_: Request) -> None:
+    request_.call.deadline = request_.call.clock.now() + 60
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        yield Chunk("one")
+        yield Chunk(" two", finish_reason="stop")
+
+    async def foreign(request: Request) -> Reply:
+        return await AsyncReply.stream(chunks())
+
+    async def run() -> str:
+        reply = await AsyncBound(passes, foreign)(request_)
+        assert isinstance(reply, AsyncReply)
+        return (await reply.read()).text
+
+    assert asyncio.run(run()) == "one two"
