@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .breaker import Breaker as Breaker
     from .breaker import CircuitBreaker as CircuitBreaker
     from .budget import RetryBudget as RetryBudget
+    from .circuit import Circuits as Circuits
     from .deadline import Deadline as Deadline
     from .fallback import Fallback as Fallback
     from .health import Health as Health
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Breaker": "breaker",
     "CircuitBreaker": "breaker",
+    "Circuits": "circuit",
     "Deadline": "deadline",
     "Fallback": "fallback",
     "Health": "health",
@@ -36,6 +38,7 @@ _HOME = {
 __all__ = [
     "Breaker",
     "CircuitBreaker",
+    "Circuits",
     "Deadline",
     "Fallback",
     "Health",

@@ -27,10 +27,10 @@ from ..pipeline import (
     Steps,
     Timeouts,
     Trip,
-    send,
 )
+from ..pipeline.through import told_by
 from . import options
-from .circuit import Change, Circuit, Permit, Refusal, Rules, Verdict
+from .circuit import Change, Circuit, Circuits, Permit, Refusal, Rules, Verdict
 
 __all__ = ["Breaker", "CircuitBreaker"]
 
@@ -64,6 +64,7 @@ class CircuitBreaker(Layer):
         break_max: longest break in seconds; 300 s, as Finagle.
         long_break: longest break after a fatal error in seconds, half of it by chance; the date given, if one was.
         probes: tries let through at once when the break is over, 1 or more.
+        circuits: shared with the breakers of other stacks by being passed in; None keeps them apart.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -77,6 +78,7 @@ class CircuitBreaker(Layer):
     break_max: float = 300.0
     long_break: float = 300.0
     probes: int = 1
+    circuits: Circuits | None = None
     name: str = "breaker"
     scope: Scope = "route"
     kind: ClassVar[str] = "breaker"
@@ -91,7 +93,7 @@ class CircuitBreaker(Layer):
         for name in ("break_min", "break_max", "long_break"):
             options.seconds(self, name, getattr(self, name))
         options.fraction(self, "ratio", self.ratio)
-        options.scope(self, self.scope)
+        options.identity(self)
         if self.window is not None:
             options.seconds(self, "window", self.window)
         if self.break_min > self.break_max:
@@ -101,7 +103,7 @@ class CircuitBreaker(Layer):
 
     def bind(self, handler: Any) -> Breaker:
         """Makes the breaker of one route."""
-        return Breaker(self, getattr(handler, "route", ""), getattr(handler, "timeouts", None) or Timeouts())
+        return Breaker(self, told_by(handler, "route", ""), told_by(handler, "timeouts", Timeouts()))
 
 
 class Breaker:
@@ -122,7 +124,7 @@ class Breaker:
             layer.long_break,
             layer.probes,
         )
-        self._circuit = Circuit(rules, route)
+        self._circuit = Circuit(rules, route) if layer.circuits is None else layer.circuits.of(route, rules)
 
     def handle(self, request: Request) -> Steps:
         """Admits one try, or refuses it; judges it at its end."""
@@ -134,7 +136,7 @@ class Breaker:
         if isinstance(permit, Refusal):
             raise self._refused(permit)
         try:
-            reply = yield from send(request)
+            reply: Reply = yield request
         except BaseException as error:
             self._settle(permit, call, self._verdict(error, call), error)
             raise
@@ -167,6 +169,8 @@ class Breaker:
 
     def _ended(self, permit: Permit, call: Call, reply: Reply) -> None:
         if reply.outcome is Outcome.OK:
+            if permit.lease is None and self._circuit.settle_good(permit, call.clock.now()):
+                return
             verdict = Verdict.GOOD
         elif reply.error is not None:
             verdict = self._verdict(reply.error, call)
@@ -188,7 +192,9 @@ class Breaker:
         return _VERDICTS[error.guidance.trip]
 
     def _had_its_chance(self, call: Call) -> bool:
-        mine = [attempt for attempt in call.attempts if attempt.route == self._route]
+        # In a stack that is a route of another, attempts are told under that route's path.
+        inside = f"/{self._route}"
+        mine = [one for one in call.attempts if one.route == self._route or one.route.endswith(inside)]
         duration = mine[-1].duration if mine else None
         return duration is not None and duration >= min(_FAIR_CHANCE, self._timeouts.first_event)
 

@@ -42,7 +42,7 @@ import pybreaker
 from ..pipeline import ProviderError, Reply
 from .window import Window
 
-__all__ = ["Change", "Circuit", "Permit", "Refusal", "Rules", "Verdict"]
+__all__ = ["Change", "Circuit", "Circuits", "Permit", "Refusal", "Rules", "Verdict"]
 
 CLOSED, OPEN, HALF_OPEN, ISOLATED = "closed", "open", "half-open", "isolated"
 
@@ -164,12 +164,13 @@ class Circuit:
             tell: called with each change of state, outside the lock.
         """
         with self._lock:
-            changes = self._drain()
+            changes = None if self._results.empty() else self._drain()
             before = self._state
             answer = self._admit(now, lease)
             if self._state != before:
-                changes.append((tell, self._change(before)))
-        _tell(changes)
+                changes = [*(changes or ()), (tell, self._change(before))]
+        if changes:
+            _tell(changes)
         self._sweep()
         return answer
 
@@ -205,8 +206,9 @@ class Circuit:
         silent = [permit for permit in self._probes if permit.reply is None]
         # One further probe may start once another one's stream has begun to arrive.
         if len(silent) >= self._rules.probes or len(self._probes) > self._rules.probes:
+            # The lease says when the probe is given up at the latest; most are over far sooner.
             ends = min(permit.lease for permit in self._probes if permit.lease is not None)
-            return Refusal(HALF_OPEN, ends - now, self._because)
+            return Refusal(HALF_OPEN, min(ends - now, self._rules.break_min), self._because)
         permit = Permit(self._generation, now + lease)
         self._probes.append(permit)
         return permit
@@ -241,6 +243,23 @@ class Circuit:
         """
         self._results.put(_Result(permit, verdict, error, now, random, tell))
         self._sweep()
+
+    def settle_good(self, permit: Permit, now: float) -> bool:
+        """Brings a permit of the usual kind back, with the usual verdict, if it can be done at once; False if not.
+
+        A closed circuit has nothing to tell then, and the queue is spared, which costs more than all the rest.
+        """
+        if self._state != CLOSED or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._state != CLOSED or self._dirty or not self._results.empty():
+                return False
+            if permit.generation == self._generation and not self._isolated:
+                self._window.add(True, now)
+        finally:
+            self._lock.release()
+        self._sweep()
+        return True
 
     def _sweep(self) -> None:
         # Again and again: a verdict may have been queued while the lock was ours, and its bringer has left.
@@ -401,3 +420,23 @@ def _report(failure: _Bad | None) -> None:
 def _tell(changes: list[_Told]) -> None:
     for tell, change in changes:
         tell(change)
+
+
+class Circuits:
+    """Circuits that several stacks share on purpose, by the path of the route. Thread-safe.
+
+    Passed to the `CircuitBreaker`s of each stack, so that what one has learnt of a route all know.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._circuits: dict[str, Circuit] = {}
+
+    def of(self, route: str, rules: Rules) -> Circuit:
+        """The circuit of that route; the first to ask says by which rules it goes."""
+        with self._lock:
+            return self._circuits.setdefault(route, Circuit(rules, route))
+
+    # Layers pickle; what arrives elsewhere has learnt nothing yet, and is shared with nobody here.
+    def __reduce__(self) -> tuple[type[Circuits], tuple[()]]:
+        return type(self), ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..pipeline import Layer, Request, Scope, Steps, send
+from ..pipeline import Layer, Reply, Request, Scope, Steps
 from . import options
 
 __all__ = ["Deadline"]
@@ -39,6 +39,7 @@ class Deadline(Layer):
 
     def __post_init__(self) -> None:
         options.seconds(self, "seconds", self.seconds)
+        options.identity(self)
 
     def handle(self, request: Request) -> Steps:
         """Sets the deadline for what is inside, and gives the outer one back when that is over."""
@@ -51,7 +52,7 @@ class Deadline(Layer):
             call.deadline = outer
 
         try:
-            reply = yield from send(request)
+            reply: Reply = yield request
             reply.on_end(give_back)  # of a whole reply at once; a stream goes on under the inner deadline
         except BaseException:
             give_back()

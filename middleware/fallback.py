@@ -81,8 +81,8 @@ class Fallback(Router):
         """
         error.route = error.route or route.name
         failed.append(error)
-        if isinstance(error, RouteRefused):
-            call.emit(RouteSkipped(route.name, error))
+        if isinstance(error, RouteRefused) and route.is_leaf:
+            call.emit(RouteSkipped(error.route, error))
         if call.is_over(error):
             return []
         eligible = self._eligible(route, error, waiting)
@@ -92,11 +92,12 @@ class Fallback(Router):
             if call.attempts_left > 0:
                 call.emit(FellBack(route.name, eligible[0].name, error))
                 return eligible
+            call.spent = True
             originals = [one for one in failed if not isinstance(one, RouteRefused)]
             if not originals or originals[-1] is error:
                 return []
             raise originals.pop()
-        if len(failed) == 1 or not self._may_help(error):
+        if len(failed) == 1 or call.spent or not self._may_help(error):
             return []
         untried = [other.name for other in waiting]
         raise AllRoutesFailed(failed, untried, attempts=call.attempts) from error

@@ -35,6 +35,21 @@ class _Route:
         self.sick_since: float | None = None
         self.recent: deque[tuple[bool, float]] = deque(maxlen=_RECENT)
 
+    @staticmethod
+    def together(routes: list[_Route]) -> _Route:
+        """Several routes as one."""
+        if len(routes) == 1:
+            return routes[0]
+        sum_ = _Route()
+        for route in routes:
+            sum_.attempts += route.attempts
+            sum_.errors += route.errors
+            sum_.last_class, sum_.last_reason = route.last_class or sum_.last_class, route.last_reason
+            sum_.recent.extend(route.recent)
+            sick = [moment for moment in (sum_.sick_since, route.sick_since) if moment is not None]
+            sum_.sick_since = min(sick, default=None)
+        return sum_
+
     def take(self, attempt: Attempt) -> None:
         self.attempts += 1
         if attempt.outcome == "closed":
@@ -94,10 +109,15 @@ class Health:
         circuits = {path: _circuit(stack, path, now) for path in stack.routes()}
         with self._lock:
             self._drain()
-            return {path: self._one(path, circuit, now) for path, circuit in circuits.items()}
+            return {path: self._one(self._known(path), circuit, now) for path, circuit in circuits.items()}
 
-    def _one(self, path: str, circuit: dict[str, Any], now: float) -> dict[str, Any]:
-        route = self._routes.get(path) or _Route()
+    def _known(self, path: str) -> _Route:
+        """What is known of a route; of one that is a stack itself, of all its routes together."""
+        inside = [route for name, route in self._routes.items() if name.startswith(f"{path}/")]
+        own = self._routes.get(path)
+        return _Route.together([own, *inside] if own is not None else inside)
+
+    def _one(self, route: _Route, circuit: dict[str, Any], now: float) -> dict[str, Any]:
         times = sorted(seconds for _, seconds in route.recent)
         good = sum(well for well, _ in route.recent)
         rate = good / len(times) if times else None
@@ -131,11 +151,14 @@ class Health:
 
 
 def _circuit(stack: Stack | AsyncStack, path: str, now: float) -> dict[str, Any]:
-    for layer in stack.layers:
-        if getattr(layer, "kind", "") == "breaker":  # whatever it is called
-            shot: dict[str, Any] = stack.part(layer.name, route=path).snapshot(now)
-            return shot
-    return {"state": "closed", "since": None, "until": None, "because": None}
+    """The state of the route's breaker; of several, of the first one that is not closed."""
+    shots = [
+        stack.part(layer.name, route=path).snapshot(now)
+        for layer in stack.layers
+        if getattr(layer, "kind", "") == "breaker"  # whatever it is called
+    ]
+    closed: dict[str, Any] = {"state": "closed", "since": None, "until": None, "because": None}
+    return next((shot for shot in shots if shot["state"] != "closed"), shots[0] if shots else closed)
 
 
 def _quantile(times: list[float], share: float) -> float | None:

@@ -22,13 +22,14 @@ from ..pipeline import (
     FellBack,
     Layer,
     ProviderError,
+    Reply,
     Request,
     RetryScheduled,
     RouteSkipped,
     Scope,
     Steps,
-    send,
 )
+from . import options
 
 __all__ = ["Log"]
 
@@ -49,6 +50,9 @@ class Log(Layer):
     scope: Scope = "call"
     kind: ClassVar[str] = "log"
 
+    def __post_init__(self) -> None:
+        options.identity(self)
+
     def handle(self, request: Request) -> Steps:
         """Listens to one call."""
         call = request.call
@@ -56,7 +60,8 @@ class Log(Layer):
         if slot not in call.slots:
             call.slots[slot] = True
             call.observe(partial(_write, self.logger if self.logger is not None else _logger()))
-        return (yield from send(request))
+        reply: Reply = yield request
+        return reply
 
 
 def _logger() -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["count", "fraction", "scope", "seconds"]
+from ..pipeline import Layer
+
+__all__ = ["count", "fraction", "identity", "seconds"]
 
 
 def seconds(layer: object, name: str, value: object, *, zero: bool = False) -> None:
@@ -39,11 +41,14 @@ def fraction(layer: object, name: str, value: object) -> None:
         raise ValueError(f"{type(layer).__name__}({name}=...) must be above 0 and at most 1, not {value!r}")
 
 
-def scope(layer: object, value: object) -> None:
-    """Refuses what is no scope: a misspelt one would guard the whole call without a word.
+def identity(layer: Layer) -> None:
+    """Refuses a name that a switch could not name, and what is no scope: a misspelt one would guard something else.
 
     Raises:
-        ValueError: naming the layer and the two scopes.
+        ValueError: naming the layer and what is expected.
     """
-    if value not in ("route", "call"):
-        raise ValueError(f"{type(layer).__name__}(scope=...) must be 'route' or 'call', not {value!r}")
+    kind, name = type(layer).__name__, layer.name
+    if not isinstance(name, str) or not name or not name.isprintable() or set(name) & set(", "):
+        raise ValueError(f"{kind}(name=...) must be a word without blanks and commas, not {name!r}")
+    if layer.scope not in ("route", "call"):
+        raise ValueError(f"{kind}(scope=...) must be 'route' or 'call', not {layer.scope!r}")

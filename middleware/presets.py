@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..pipeline import Layer
 from .breaker import CircuitBreaker
+from .circuit import Circuits
 from .deadline import Deadline
 from .retry import Retry
 from .trace import Trace, TraceCall
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["standard"]
 
 
-def standard(*, deadline: float = 600.0, tracer_provider: TracerProvider | None = None) -> list[Layer]:
+def standard(
+    *, deadline: float = 600.0, tracer_provider: TracerProvider | None = None, circuits: Circuits | None = None
+) -> list[Layer]:
     """The layers that most applications want, outside in.
 
     Args:
         deadline: how long a call may take in all, in seconds, more than 0.
         tracer_provider: where spans go; OpenTelemetry's global provider unless given.
+        circuits: what the breakers share with those of other stacks; nothing unless given.
 
     Returns:
         A new list, to be changed at will and given to a Stack with a router behind it.
@@ -32,6 +36,6 @@ def standard(*, deadline: float = 600.0, tracer_provider: TracerProvider | None 
         Deadline(deadline),  # bounds everything, sleeps too
         Validate(),  # before anything is spent
         Retry(),  # a new admission for each try, so outside the breaker
-        CircuitBreaker(),  # refuses before anything leaves
+        CircuitBreaker(circuits=circuits),  # refuses before anything leaves
         Trace(tracer_provider),  # one span per attempt that really left, so inside the breaker
     ]

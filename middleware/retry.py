@@ -28,6 +28,7 @@ from ..pipeline import (
     CircuitOpen,
     Layer,
     ProviderError,
+    Reply,
     Request,
     RetryScheduled,
     RouteRefused,
@@ -35,8 +36,8 @@ from ..pipeline import (
     Scope,
     Sleep,
     Steps,
-    send,
 )
+from ..pipeline.through import told_by
 from . import options
 from .budget import RetryBudget
 
@@ -82,7 +83,7 @@ class Retry(Layer):
         options.seconds(self, "backoff_max", self.backoff_max)
         options.seconds(self, "patience", self.patience, zero=True)
         options.seconds(self, "max_wait", self.max_wait, zero=True)
-        options.scope(self, self.scope)
+        options.identity(self)
         if self.backoff > self.backoff_max:
             raise ValueError(f"Retry(backoff={self.backoff:g}) is longer than backoff_max={self.backoff_max:g}")
         if self.budget is not None and not isinstance(self.budget, RetryBudget):
@@ -90,7 +91,7 @@ class Retry(Layer):
 
     def bind(self, handler: Any) -> Running:
         """Makes the running half for one route, or for the whole call."""
-        return _Retrying(self, getattr(handler, "route", ""))
+        return _Retrying(self, told_by(handler, "route", ""))
 
 
 class _Retrying:
@@ -104,9 +105,11 @@ class _Retrying:
         if budget is not None:
             budget.deposit(call.clock.now())
         try:
-            return (yield from send(request))
+            reply: Reply = yield request
         except ProviderError as error:
             policy = _Policy(self._layer, call, error)
+        else:
+            return reply
         try:
             while True:
                 delay = policy.next_wait()
@@ -116,9 +119,11 @@ class _Retrying:
                 if delay > 0:
                     yield Sleep(delay)
                 try:
-                    return (yield from send(request))
+                    reply = yield request
                 except ProviderError as error:
                     policy.note(error)
+                else:
+                    return reply
         finally:
             policy.forget()
 

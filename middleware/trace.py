@@ -34,15 +34,16 @@ from ..pipeline import (
     Running,
     Scope,
     Steps,
-    send,
 )
-from ..pipeline.layer import inward
+from ..pipeline.through import inward, told_by
+from . import options
 from . import semconv as names
 
 __all__ = ["Trace", "TraceCall"]
 
 _SCOPE = "mainstay"
-_SLOT = "mainstay.trace"  # in call.slots: the context in which attempts start their spans
+# In call.slots: the context in which attempts start their spans; None where nobody records.
+_SLOT = "mainstay.trace"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,20 @@ class TraceCall(Layer):
     not_inside: ClassVar[dict[str, str]] = {"*": "the span of the whole call must see everything"}
     but_inside: ClassVar[frozenset[str]] = frozenset({"deadline", "trace_call"})
 
+    def __post_init__(self) -> None:
+        _check(self)
+
     def handle(self, request: Request) -> Steps:
         """Spans one call."""
         call = request.call
+        if _SLOT in call.slots:  # a stack inside a stack: there is a span already
+            reply: Reply = yield request
+            return reply
         tracer = _tracer(self.provider)
-        if tracer is None or _SLOT in call.slots:  # a stack inside a stack: there is a span already
-            return (yield from send(request))
+        if tracer is None:
+            call.slots[_SLOT] = None  # so that no attempt asks again
+            reply = yield request
+            return reply
         attributes = {names.OPERATION_NAME: "chat", names.REQUEST_MODEL: request.model}
         span = tracer.start_span("mainstay chat", kind=SpanKind.INTERNAL, attributes=attributes)
         call.slots[_SLOT] = trace.set_span_in_context(span)
@@ -79,7 +88,7 @@ class TraceCall(Layer):
             _end(span, reply.error, {names.ATTEMPTS: len(call.attempts), names.ROUTE: won}, reply.outcome)
 
         try:
-            reply = yield from send(request)
+            reply = yield request
             reply.on_end(settle)
         except BaseException as error:
             call.slots.pop(_SLOT, None)  # a further route may be tried: nothing belongs under this span any more
@@ -105,6 +114,9 @@ class Trace(Layer):
         "breaker": "what the breaker refuses never left, so it has no span",
     }
 
+    def __post_init__(self) -> None:
+        _check(self)
+
     def companion(self) -> Layer:
         """The span of the whole call, which the attempts belong under."""
         return TraceCall(self.provider)
@@ -117,31 +129,34 @@ class Trace(Layer):
 class _Tracing:
     def __init__(self, provider: TracerProvider | None, handler: Any) -> None:
         self._provider = provider
-        self._route: str = getattr(handler, "route", "")
-        who: str = getattr(handler, "provider", "") or self._route
+        self._route: str = told_by(handler, "route", "")
+        who: str = told_by(handler, "provider", "") or self._route
         self._fixed: dict[str, Any] = {
             names.OPERATION_NAME: "chat",
             names.PROVIDER_NAME: names.PROVIDERS.get(who, who),
             names.ROUTE: self._route,
         }
         for item in inward(handler):
-            host, port = getattr(item, "address", None) or ("", 0)
+            host, port = told_by(item, "address", ("", 0))
             if host:
                 self._fixed |= {names.SERVER_ADDRESS: host, names.SERVER_PORT: port}
 
     def handle(self, request: Request) -> Steps:
         call = request.call
-        tracer = _tracer(self._provider)
-        if tracer is None or call.attempts_left <= 0:  # nothing will leave
-            return (yield from send(request))
+        # Without TraceCall there is no slot, and attempts belong under the caller's own span.
         context: Context | None = call.slots.get(_SLOT)
+        silent = call.attempts_left <= 0 or (context is None and _SLOT in call.slots)
+        tracer = None if silent else _tracer(self._provider)
+        if tracer is None:  # nothing will leave, or nobody records
+            reply: Reply = yield request
+            return reply
         attributes = {**self._fixed, names.REQUEST_MODEL: request.model}
         span = tracer.start_span(f"chat {request.model}", context=context, kind=SpanKind.CLIENT, attributes=attributes)
         if span.is_recording():
             span.set_attributes(self._described(request))
         started = call.clock.now()
         try:
-            reply = yield from send(request)
+            reply = yield request
             if reply.outcome is None and span.is_recording():
                 span.set_attribute(names.TIME_TO_FIRST_CHUNK, call.clock.now() - started)
             reply.on_end(partial(_settle, span))
@@ -164,6 +179,12 @@ class _Tracing:
         if before:
             found[names.RESEND_COUNT] = before
         return found
+
+
+def _check(layer: TraceCall | Trace) -> None:
+    options.identity(layer)
+    if layer.provider is not None and not isinstance(layer.provider, TracerProvider):
+        raise TypeError(f"{type(layer).__name__}(provider=...) must be a TracerProvider, not {layer.provider!r}")
 
 
 def _tracer(provider: TracerProvider | None) -> Tracer | None:

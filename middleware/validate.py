@@ -12,12 +12,13 @@ from ..pipeline import (
     Layer,
     ParametersDoubted,
     Problem,
+    Reply,
     Request,
     Running,
     Scope,
     Steps,
-    send,
 )
+from . import options
 
 __all__ = ["Validate"]
 
@@ -51,6 +52,7 @@ class Validate(Layer):
     }
 
     def __post_init__(self) -> None:
+        options.identity(self)
         if self.mode not in ("raise", "warn"):
             raise ValueError(f"Validate(mode=...) must be 'raise' or 'warn', not {self.mode!r}")
 
@@ -71,4 +73,5 @@ class _Validating:
                 raise InvalidParameters(problems, model=request.model)
             _log.warning("sent as it is, although: %s", "; ".join(map(str, problems)))
             request.call.emit(ParametersDoubted(problems))
-        return (yield from send(request))
+        reply: Reply = yield request
+        return reply

@@ -35,6 +35,24 @@ class AsyncReply(Reply):
         return self
 
     @classmethod
+    def of(cls, reply: Reply) -> AsyncReply:
+        """The same answer as an AsyncReply.
+
+        Raises:
+            TypeError: if it is a stream that arrives synchronously: waiting for it would hold the event loop.
+        """
+        if isinstance(reply, AsyncReply):
+            return reply
+        if reply.outcome is None:
+            reply.close()
+            raise TypeError("a synchronous handler answered with a stream: on an event loop, use AsyncReply.stream")
+        twin = cls()
+        for name in Reply.__slots__:
+            if name != "__weakref__" and hasattr(reply, name):
+                setattr(twin, name, getattr(reply, name))
+        return twin
+
+    @classmethod
     async def stream(  # type: ignore[override]  # the same duty in the other world, so the same name
         cls, events: AsyncIterator[Chunk], *, provider: str = "", model: str = ""
     ) -> Self:

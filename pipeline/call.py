@@ -26,7 +26,11 @@ _log.addHandler(logging.NullHandler())
 _CLOCK = Clock()
 
 Observer = Callable[["Event"], None]
-"""Anything that wants to know: called with each event of a call, in the thread where it happened."""
+"""Anything that wants to know: called with each event of a call, in the thread where it happened.
+
+That may be a thread in the middle of a garbage collection, when a dropped stream ends: an observer must not wait for a
+lock. (A `queue.SimpleQueue` takes what it hears without one; Health does so.)
+"""
 
 
 @dataclass(slots=True)
@@ -73,10 +77,11 @@ class Call:
         attempts: every attempt so far, in order.
         deadline: the moment on the clock after which nothing is begun, or None.
         routes_left: untried leaf routes that a router may still choose after the present one.
+        spent: whether a route was left untried because the cap was reached.
         slots: what layers keep for the length of the call, by a key of their own.
     """
 
-    __slots__ = ("attempts", "cap", "clock", "deadline", "observers", "routes_left", "slots")
+    __slots__ = ("attempts", "cap", "clock", "deadline", "observers", "routes_left", "slots", "spent")
 
     def __init__(self, clock: Clock = _CLOCK, cap: int = 6, observers: Sequence[Observer] = ()) -> None:
         """Opens a ledger.
@@ -92,6 +97,7 @@ class Call:
         self.attempts: list[Attempt] = []
         self.deadline: float | None = None
         self.routes_left = 0
+        self.spent = False
         self.slots: dict[Any, Any] = {}
 
     @property

@@ -13,7 +13,7 @@ from typing import ClassVar
 from .call import Attempt, Call
 from .errors import AttemptsSpent, ProviderError, RouteRefused
 from .events import AttemptEnded, AttemptStarted
-from .layer import Layer, Steps, send
+from .layer import Layer, Steps
 from .reply import Outcome, Reply
 from .request import Request
 
@@ -42,11 +42,12 @@ class Count(Layer):
         call = request.call
         if call.attempts_left <= 0:
             raise AttemptsSpent(f"the call has made its {call.cap} attempts", route=self.route, provider=self.provider)
-        attempt = _begin(call, self.route, self.provider, request.model)
+        route = f"{request.path}/{self.route}" if request.path else self.route
+        attempt = _begin(call, route, self.provider, request.model)
         if call.observers:
             call.emit(AttemptStarted(attempt))
         try:
-            reply = yield from send(request)
+            reply: Reply = yield request
             if not isinstance(reply, Reply):
                 raise _no_reply(self.route, reply)
         except BaseException as error:

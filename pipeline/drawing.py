@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .layer import AsyncBound, Bound, inward
-from .plain import Plain
-from .router import AsyncRouter, Router
+from .layer import AsyncBound, Bound
+from .plain import Nested, Plain
+from .router import Router
+from .through import inward
 
 __all__ = ["describe", "draw"]
 
@@ -14,25 +15,23 @@ __all__ = ["describe", "draw"]
 def describe(handler: Any, off: frozenset[str]) -> dict[str, Any]:
     """What a handler is made of: `layers` outside in, then either a `router` with its `routes`, or a `leaf`."""
     layers: list[str] = []
+    item = handler
     for item in inward(handler):
         if isinstance(item, (Bound, AsyncBound)):
             if item.layer.kind != "count":
                 layers.append(f"{item.name} (off)" if item.name in off else item.name)
         elif isinstance(item, Plain):
-            layers += [item.name] if item.name else []
+            layers.append(item.name)
+        elif isinstance(item, Nested):
+            inner = item.handler.described(off)
+            return {**inner, "layers": [*layers, *inner["layers"]]}
         elif isinstance(item, Router):
             routes = [
                 {"route": route.name, "model": route.model or "", **describe(route.handler, off)}
                 for route in item.routes
             ]
             return {"layers": layers, "router": item.kind, "manner": item.manner, "routes": routes}
-        elif hasattr(item, "described"):  # a Stack as a route
-            inner = item.described(off)
-            return {**inner, "layers": [*layers, *inner["layers"]]}
-        elif not isinstance(item, AsyncRouter):
-            checked = callable(getattr(item, "check", None))
-            return {"layers": layers, "leaf": _leaf(item), "checked": checked}
-    return {"layers": layers, "leaf": "?", "checked": False}
+    return {"layers": layers, "leaf": _leaf(item), "checked": callable(getattr(item, "check", None))}
 
 
 def draw(description: dict[str, Any]) -> str:

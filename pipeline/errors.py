@@ -349,7 +349,7 @@ class RouteRefused(ProviderError):
             fields: as for ProviderError; they go before what `because` says.
         """
         if because is not None:
-            for name in ("reason", "provider", "model", "route"):
+            for name in ("reason", "provider", "model", "route", "hint"):
                 fields.setdefault(name, getattr(because, name))
         super().__init__(message, **fields)
         if because is not None:

@@ -23,16 +23,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, overload
 
 from .async_reply import AsyncReply
 from .call import Call
-from .errors import Problem
 from .reply import Reply
 from .request import Request
+from .through import Through
 
 if TYPE_CHECKING:
     from .router import Route
@@ -149,32 +149,22 @@ class Layer:
         return Bound(self, handler)
 
 
-class _Wrapped:
-    """What the two drivers share: one layer bound to one handler, and what shows through from further in."""
+class _Driven(Through):
+    """What the two drivers share: one layer bound to one handler."""
 
-    __slots__ = ("_handle", "handler", "layer", "leaf_count", "name", "provider", "route", "running", "timeouts")
+    __slots__ = ("_handle", "layer", "running")
 
     def __init__(self, layer: Layer, handler: Any) -> None:
+        super().__init__(handler, layer.name)
         self.layer = layer
-        self.handler = handler
-        self.name = layer.name
-        self.route: str = getattr(handler, "route", "")
-        self.provider: str = getattr(handler, "provider", "")
-        self.timeouts: Any = getattr(handler, "timeouts", None)
-        self.leaf_count: int = getattr(handler, "leaf_count", 1)
         self.running = layer.bind(handler)
         self._handle = self.running.handle
-
-    def check(self, request: Request) -> tuple[Problem, ...]:
-        """What is wrong with the request, as the handler further in sees it."""
-        check = getattr(self.handler, "check", None)
-        return () if check is None else tuple(check(request))
 
     def __repr__(self) -> str:
         return f"{self.layer!r}({self.handler!r})"
 
 
-class Bound(_Wrapped):
+class Bound(_Driven):
     """A layer around a handler, driven in the calling thread."""
 
     __slots__ = ()
@@ -185,23 +175,28 @@ class Bound(_Wrapped):
             return self.handler(request)  # type: ignore[no-any-return]
         if request._call is None:
             request = request.under(Call())
-        return drive(self._handle(request), self.handler, request.call)
+        return drive(self._handle(request), self.handler, request)
 
 
-def drive(steps: Steps, handler: Any, call: Call) -> Reply:
-    """Carries out the effects of one generator in the calling thread, and gives what it returns."""
+def drive(steps: Steps, handler: Any, request: Request) -> Reply:
+    """Carries out the effects of one generator in the calling thread, and gives what it returns.
+
+    Args:
+        steps: the generator.
+        handler: where its Requests go.
+        request: what it was given; a new Request of its own goes on as part of the same call.
+    """
     try:
         effect = next(steps)
         while True:
             try:
                 kind = type(effect)
                 if kind is Request:
-                    result = handler(effect)
+                    result = handler(effect if effect._call is not None else _joined(effect, request))  # type: ignore[union-attr]
                 elif kind is Via:
-                    result = effect.route(effect.request)  # type: ignore[union-attr]
+                    result = effect.route(_joined(effect.request, request))  # type: ignore[union-attr]
                 elif kind is Sleep:
-                    _must_fit(call, effect)
-                    result = call.clock.sleep(effect.seconds)  # type: ignore[union-attr]
+                    result = _fitting(request.call, effect).clock.sleep(effect.seconds)  # type: ignore[union-attr]
                 elif kind is Run:
                     result = effect.function()  # type: ignore[union-attr]
                 else:
@@ -214,7 +209,7 @@ def drive(steps: Steps, handler: Any, call: Call) -> Reply:
         return stop.value  # type: ignore[no-any-return]
 
 
-class AsyncBound(_Wrapped):
+class AsyncBound(_Driven):
     """A layer around a handler, driven on the running event loop. The handler may be async or not."""
 
     __slots__ = ("_foreign",)
@@ -232,16 +227,17 @@ class AsyncBound(_Wrapped):
             return await _settled(self.handler(request))  # type: ignore[no-any-return]
         if request._call is None:
             request = request.under(Call())
-        return await adrive(self._handle(request), self.handler, request.call, self._foreign)
+        return await adrive(self._handle(request), self.handler, request, self._foreign)
 
 
-async def adrive(steps: Steps, handler: Any, call: Call, foreign: bool = False) -> Reply:
+async def adrive(steps: Steps, handler: Any, request: Request, foreign: bool = False) -> Reply:
     """Carries out the effects of one generator on the event loop, and gives what it returns.
 
     Args:
         steps: the generator.
         handler: where its Requests go.
-        call: the ledger; its deadline cancels a foreign handler.
+        request: what it was given; a new Request of its own goes on as part of the same call, whose deadline
+            cancels a foreign handler.
         foreign: whether the handler is code that no driver of ours runs.
     """
     try:
@@ -250,17 +246,18 @@ async def adrive(steps: Steps, handler: Any, call: Call, foreign: bool = False) 
             try:
                 kind = type(effect)
                 if kind is Request:
-                    if foreign and call.deadline is not None:
-                        result = await _before_deadline(handler(effect), call)
+                    effect = _joined(effect, request)
+                    if foreign and request.call.deadline is not None:
+                        result = await _before_deadline(handler(effect), request.call)
                         if isinstance(result, AsyncReply) and result.outcome is None:
-                            result.within = partial(_before_deadline, call=call)
+                            result.within = partial(_before_deadline, call=request.call)
                     else:
                         result = await _settled(handler(effect))
                 elif kind is Via:
-                    result = await _settled(effect.route(effect.request))  # type: ignore[union-attr]
+                    result = await _settled(effect.route(_joined(effect.request, request)))  # type: ignore[union-attr]
                 elif kind is Sleep:
-                    _must_fit(call, effect)
-                    result = await call.clock.asleep(effect.seconds)  # type: ignore[func-returns-value,union-attr]
+                    clock = _fitting(request.call, effect).clock
+                    result = await clock.asleep(effect.seconds)  # type: ignore[func-returns-value,union-attr]
                 elif kind is Run:
                     result = await _in_worker(effect.function)  # type: ignore[union-attr]
                 else:
@@ -273,9 +270,16 @@ async def adrive(steps: Steps, handler: Any, call: Call, foreign: bool = False) 
         return stop.value  # type: ignore[no-any-return]
 
 
-def _must_fit(call: Call, effect: Any) -> None:
+def _joined(sent: Any, given: Request) -> Request:
+    """The request that a layer sends, as part of the call that it was given one of."""
+    joined: Request = sent if sent._call is not None else sent.under(given.call, given.off, given.path)
+    return joined
+
+
+def _fitting(call: Call, effect: Any) -> Call:
     if not call.fits(effect.seconds):
         raise call.too_late()
+    return call
 
 
 def _not_an_effect(effect: object) -> TypeError:
@@ -340,7 +344,17 @@ class _FunctionLayer(Layer):
         return _FunctionLayer, (function, self.name, self.scope)
 
 
-def middleware(function: Callable[[Request], Steps] | None = None, *, name: str = "", scope: Scope = "call") -> Any:
+@overload
+def middleware(function: Callable[[Request], Steps], /) -> Layer: ...
+
+
+@overload
+def middleware(*, name: str = "", scope: Scope = "call") -> Callable[[Callable[[Request], Steps]], Layer]: ...
+
+
+def middleware(
+    function: Callable[[Request], Steps] | None = None, /, *, name: str = "", scope: Scope = "call"
+) -> Layer | Callable[[Callable[[Request], Steps]], Layer]:
     """Turns a generator function into a layer.
 
         @middleware
@@ -373,10 +387,3 @@ def middleware(function: Callable[[Request], Steps] | None = None, *, name: str 
         return _FunctionLayer(function, name or function.__name__, scope)
 
     return make if function is None else make(function)
-
-
-def inward(handler: Any) -> Iterator[Any]:
-    """The handler and everything it wraps, outside in, as far as that is known: what `describe` walks along."""
-    while handler is not None:
-        yield handler
-        handler = getattr(handler, "handler", None)

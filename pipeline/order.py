@@ -11,6 +11,7 @@ from typing import Any
 
 from .layer import Layer
 from .router import Router
+from .through import told_by
 
 __all__ = ["completed", "verify"]
 
@@ -68,17 +69,13 @@ def _unique(layers: Sequence[Any]) -> None:
 
 def _nested(layers: Sequence[Any], handler: Any) -> None:
     leaves = [route.handler for _, route in handler.leaves()] if isinstance(handler, Router) else [handler]
-    inside: set[str] = set().union(*(getattr(leaf, "names", ()) for leaf in leaves if _is_stack(leaf)))
+    inside: set[str] = set().union(*(told_by(leaf, "names", frozenset()) for leaf in leaves))
     for layer in layers:
         if isinstance(layer, Layer) and layer.scope == "route" and layer.name in inside:
             raise ValueError(
                 f"{layer.name} stands in this stack and in a stack that is one of its routes, so they would "
                 f"multiply: take one out, or give the outer one scope='call'"
             )
-
-
-def _is_stack(handler: Any) -> bool:
-    return hasattr(handler, "layers") and hasattr(handler, "names")
 
 
 def _is_route(layer: Any) -> bool:

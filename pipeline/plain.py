@@ -4,47 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import Problem
 from .request import Request
+from .through import Through
 
-__all__ = ["Plain"]
+__all__ = ["Nested", "Plain"]
 
 
-class Plain:
-    """A handler that no driver runs: what a plain `def outer(handler)` made, or a Stack that is a route.
+class Plain(Through):
+    """What a plain `def outer(handler)` made. No driver runs it; it is only called."""
 
-    It only hands the request on; its attributes are those of what is further in, as with a bound layer.
-    """
+    __slots__ = ("_made",)
 
-    __slots__ = ("_target", "driven", "handler", "leaf_count", "name", "provider", "route", "timeouts")
-
-    def __init__(self, target: Any, handler: Any, *, name: str = "", route: str = "", provider: str = "") -> None:
-        """Wraps what is called and what is next inside.
+    def __init__(self, made: Any, handler: Any, name: str) -> None:
+        """Keeps what is called and what is further in.
 
         Args:
-            target: what is called.
-            handler: what it leads to.
-            name: what `print(stack)` shows; nothing unless given.
-            route: the path of the route, if it is one.
-            provider: who answers there.
+            made: what the middleware returned.
+            handler: what it was given.
+            name: of the middleware, for `print(stack)`.
         """
-        self._target = target
-        self.handler = handler
-        self.name = name
-        self.route: str = route or getattr(handler, "route", "")
-        self.provider: str = provider or getattr(handler, "provider", "")
-        self.timeouts: Any = getattr(handler, "timeouts", None)
-        self.leaf_count: int = getattr(handler, "leaf_count", 1)
-        self.driven: bool = getattr(target, "driven", False)
+        super().__init__(handler, name)
+        self._made = made
 
     def __call__(self, request: Request) -> Any:
         """Hands the request on."""
-        return self._target(request)
-
-    def check(self, request: Request) -> tuple[Problem, ...]:
-        """What is wrong with the request, as the handler further in sees it."""
-        check = getattr(self.handler, "check", None)
-        return () if check is None else tuple(check(request))
+        return self._made(request)
 
     def __repr__(self) -> str:
-        return repr(self._target)
+        return repr(self._made)
+
+
+class Nested(Through):
+    """A Stack as a route of another: its own routes are told under this route's path."""
+
+    __slots__ = ()
+    driven = True
+
+    def __call__(self, request: Request) -> Any:
+        """Hands the request on, as one of this route."""
+        return self.handler(request.on(self.route))
+
+    def __repr__(self) -> str:
+        return repr(self.handler)

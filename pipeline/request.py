@@ -28,6 +28,7 @@ class Request:
         stream: True to get a Reply that is still arriving.
         changes: what routes did to the caller's parameters, by parameter name; ends up on the Reply.
         off: names of the layers that are switched off for this call.
+        path: the path of the route that it is on, in a stack that is a route of another.
 
     Raises:
         TypeError: if the model is not a string, or the messages are not a prompt or mappings with a role.
@@ -40,6 +41,7 @@ class Request:
     stream: bool
     changes: Mapping[str, str]
     off: frozenset[str]
+    path: str
     _call: Call | None
 
     def __init__(
@@ -50,6 +52,7 @@ class Request:
         stream: bool = False,
         changes: Mapping[str, str] = _NOTHING,
         off: frozenset[str] = frozenset(),
+        path: str = "",
         _call: Call | None = None,
     ) -> None:
         put = object.__setattr__
@@ -61,6 +64,7 @@ class Request:
         put(self, "stream", stream)
         put(self, "changes", changes)
         put(self, "off", off)
+        put(self, "path", path)
         put(self, "_call", _call)
 
     @property
@@ -75,9 +79,15 @@ class Request:
         """Whether the request belongs to a call already."""
         return self._call is not None
 
-    def under(self, call: Call, off: frozenset[str] = frozenset()) -> Request:
+    def under(self, call: Call, off: frozenset[str] = frozenset(), path: str = "") -> Request:
         """The same request as part of `call`, with the layers named in `off` switched off as well."""
-        return Request(self.model, self.messages, self.params, self.stream, self.changes, self.off | off, call)
+        off, path = self.off | off, path or self.path
+        return Request(self.model, self.messages, self.params, self.stream, self.changes, off, path, call)
+
+    def on(self, route: str) -> Request:
+        """The same request, of the same call, inside the route of that path."""
+        path = f"{self.path}/{route}" if self.path else route
+        return Request(self.model, self.messages, self.params, self.stream, self.changes, self.off, path, self._call)
 
     def replace(
         self,
@@ -96,6 +106,7 @@ class Request:
             self.stream if stream is None else stream,
             self.changes if changes is None else changes,
             self.off,
+            self.path,
             self._call,
         )
 

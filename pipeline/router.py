@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from .errors import Problem
 from .layer import Steps, adrive, drive
 from .reply import Reply
 from .request import Request
+from .through import Through, leaves_of, told_by
 
 __all__ = ["AsyncRouter", "Route", "Router", "label"]
 
@@ -45,7 +46,7 @@ class Route:
     model: str | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
-    drop: frozenset[str] = frozenset()
+    drop: Collection[str] = frozenset()
     rename: Mapping[str, str] = field(default_factory=dict)
     window: int | None = None
 
@@ -56,13 +57,22 @@ class Route:
             raise TypeError(f"Route({self.name!r}, handler=...) must be callable, not {type(self.handler).__name__}")
         if isinstance(self.drop, str):
             raise TypeError(f"Route({self.name!r}, drop=...) is a set of names: write drop={{{self.drop!r}}}")
+        for name in ("models", "params", "rename"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise TypeError(f"Route({self.name!r}, {name}=...) must be a mapping, not {getattr(self, name)!r}")
         both = sorted(set(self.drop) & set(self.rename))
         if both:
             raise ValueError(f"Route({self.name!r}) both drops and renames {', '.join(both)}: choose one")
-        if self.window is not None and self.window <= 0:
-            raise ValueError(f"Route({self.name!r}, window=...) must be positive, not {self.window!r}")
+        targets = list(self.rename.values())
+        twice = sorted({target for target in targets if targets.count(target) > 1})
+        if twice:
+            raise ValueError(f"Route({self.name!r}) renames several to {', '.join(twice)}: one would be lost")
+        if self.model is not None and not isinstance(self.model, str):
+            raise TypeError(f"Route({self.name!r}, model=...) must be a string, not {self.model!r}")
+        if self.window is not None and (type(self.window) is not int or self.window <= 0):
+            raise ValueError(f"Route({self.name!r}, window=...) must be a positive whole number, not {self.window!r}")
         if self.model is None:
-            object.__setattr__(self, "model", getattr(self.handler, "model", None))
+            object.__setattr__(self, "model", told_by(self.handler, "model", None, str))
         object.__setattr__(self, "drop", frozenset(self.drop))
 
     def adapt(self, request: Request) -> Request:
@@ -109,7 +119,12 @@ class Route:
     @property
     def leaf_count(self) -> int:
         """How many leaf routes it stands for: 1, or those of the router or Stack that it leads to."""
-        return int(getattr(self.handler, "leaf_count", 1))
+        return leaves_of(self.handler)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it leads to no further router."""
+        return not isinstance(self.handler, (Router, AsyncRouter))
 
 
 class Router:
@@ -150,7 +165,7 @@ class Router:
         """Runs the router for one request in the calling thread."""
         if not request.under_way:
             request = request.under(Call())
-        return drive(self.handle(request), None, request.call)
+        return drive(self.handle(request), None, request)
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What the routes would refuse, all of them."""
@@ -163,11 +178,12 @@ class Router:
         return router
 
     def leaves(self, path: str = "") -> Iterator[tuple[str, Route]]:
-        """Every leaf route with its path ("outer/inner"), in order."""
+        """Every leaf route with its path ("outer/inner"), in order; in either world."""
         for route in self.routes:
             where = f"{path}/{route.name}" if path else route.name
-            if isinstance(route.handler, Router):
-                yield from route.handler.leaves(where)
+            inner = route.handler.handler if isinstance(route.handler, AsyncRouter) else route.handler
+            if isinstance(inner, Router):
+                yield from inner.leaves(where)
             else:
                 yield where, route
 
@@ -180,9 +196,10 @@ class Router:
         return f"{type(self).__name__}({', '.join(route.name for route in self.routes)})"
 
 
-class AsyncRouter:
+class AsyncRouter(Through):
     """A router, and every router below it, driven on the event loop."""
 
+    __slots__ = ()
     driven = True
 
     def __init__(self, router: Router) -> None:
@@ -194,13 +211,11 @@ class AsyncRouter:
             else route
             for route in router.routes
         )
-        self.handler = driven
-        self.leaf_count = router.leaf_count
-        self.check = driven.check
+        super().__init__(driven)
 
     async def __call__(self, request: Request) -> Reply:
         """Runs the router for one request."""
-        return await adrive(self.handler.handle(request), None, request.call)
+        return await adrive(self.handler.handle(request), None, request)
 
 
 def label(handler: Any) -> str:

@@ -19,15 +19,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import order
+from .async_reply import AsyncReply
 from .call import Call, Observer
 from .clock import Clock
 from .counting import Count
 from .errors import Problem, ProviderError
-from .layer import AsyncBound, Bound, Layer, inward
-from .plain import Plain
+from .layer import AsyncBound, Bound, Layer
+from .plain import Nested, Plain
 from .reply import Reply
 from .request import Request
 from .router import AsyncRouter, Route, Router, label
+from .through import inward, leaves_of
 
 __all__ = ["AsyncStack", "Stack"]
 
@@ -42,8 +44,8 @@ class _Folded:
 
     def __init__(
         self,
-        layers: Iterable[Any],
-        handler: Any,
+        layers: Iterable[Layer | Callable[[Any], Any]],
+        handler: Callable[[Request], Any],
         *,
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
@@ -56,7 +58,7 @@ class _Folded:
             layers: outside in: Layers, or plain `def outer(handler): ...` middleware.
             handler: what answers: an adapter, a function, a Router, another Stack.
             clock: time, sleep and random of every call; the real ones unless given.
-            observers: called with every event of every call.
+            observers: called with every event of every call; see Observer for what one may do.
             cap: attempts that one call may make in all; max(6, routes + 2) unless given.
             check: False allows an order of layers that makes no sense.
 
@@ -77,7 +79,7 @@ class _Folded:
         self.layers: tuple[Any, ...] = order.completed(given)
         if check:
             order.verify(self.layers, handler)
-        self.leaf_count: int = getattr(handler, "leaf_count", 1)
+        self.leaf_count: int = leaves_of(handler)
         if cap is not None and cap < 1:
             raise ValueError(f"cap must be 1 or more attempts, not {cap!r}")
         # Enough for two tries on each of two routes and more, and never fewer than one for each route.
@@ -113,7 +115,7 @@ class _Folded:
 
     def _counted(self, leaf: Any, path: str) -> Any:
         if isinstance(leaf, _Folded):  # its own leaves count
-            return Plain(leaf, leaf, route=path, provider=label(leaf))
+            return Nested(leaf, route=path, provider=label(leaf))
         wrapped = type(self)._bound(Count(path, label(leaf)), leaf)
         wrapped.route, wrapped.provider = path, label(leaf)
         return wrapped
@@ -122,7 +124,7 @@ class _Folded:
         made = middleware(inner)
         if not callable(made):
             raise TypeError(f"{label(middleware)}(handler) must return a handler, not {type(made).__name__}")
-        return Plain(made, inner, name=label(middleware))
+        return Plain(made, inner, label(middleware))
 
     def _drivable(self, inner: Any) -> Any:
         return inner
@@ -222,16 +224,17 @@ class _Folded:
 
     def _leaves(self) -> Iterator[tuple[str, Any]]:
         router = self._router()
-        if router is None:
-            yield next((i.route for i in inward(self._entry) if getattr(i, "route", "")), ""), self._entry
-            return
-        yield from _leaves(router, "")
+        if router is not None:
+            for path, route in router.leaves():
+                yield path, route.handler
+        else:  # the path stands with the counter, around the one leaf there is
+            yield self._entry.route, self._entry
 
     def _nested(self) -> Iterator[_Folded]:
         for _, leaf in self._leaves():
             for item in inward(leaf):
-                if isinstance(item, _Folded):
-                    yield item
+                if isinstance(item, Nested):
+                    yield item.handler
 
     def describe(self) -> dict[str, Any]:
         """What really runs, as plain data: layers outside in, the router, and each route with its own layers."""
@@ -257,14 +260,15 @@ class _Folded:
     def _closable(self) -> list[Any]:
         found: dict[int, Any] = {}
         for _, leaf in self._leaves():
-            for item in inward(leaf):
-                if isinstance(item, (Bound, AsyncBound, Router)):
-                    continue
-                if isinstance(item, _Folded):  # so that an adapter that stands here and there is closed once
-                    found.update((id(inner), inner) for inner in item._closable())
-                elif callable(getattr(item, "close", None)) or callable(getattr(item, "aclose", None)):
-                    found[id(item)] = item
+            *_, item = inward(leaf)
+            # The adapters of a stack inside, so that one that stands here and there is closed once.
+            items = item._closable() if isinstance(item, _Folded) else [item]
+            found.update((id(one), one) for one in items if _has(one, "close") or _has(one, "aclose"))
         return list(found.values())
+
+
+def _has(item: Any, method: str) -> bool:
+    return callable(getattr(item, method, None))
 
 
 class Stack(_Folded):
@@ -297,7 +301,7 @@ class Stack(_Folded):
         """Closes the adapters that this stack was given, once each; all of them, whatever one of them raises."""
         with ExitStack() as closing:
             for item in reversed(self._closable()):
-                if callable(getattr(item, "close", None)):
+                if _has(item, "close"):
                     closing.callback(item.close)
 
     def __enter__(self) -> Self:
@@ -318,20 +322,20 @@ class AsyncStack(_Folded):
     def _drivable(self, inner: Any) -> Any:
         return AsyncRouter(inner) if isinstance(inner, Router) else inner
 
-    async def __call__(self, request: Request) -> Reply:
+    async def __call__(self, request: Request) -> AsyncReply:
         """Answers one request.
 
         Raises:
             ProviderError: if no route could answer; its class says why, its `attempts` what was tried.
+            TypeError: if a synchronous handler answered with a stream, which would hold the event loop.
         """
         request = self._begin(request)
         try:
             reply = self._entry(request)
-            result: Reply = await reply if hasattr(reply, "__await__") else reply
+            return AsyncReply.of(await reply if hasattr(reply, "__await__") else reply)
         except ProviderError as error:
             error.attempts = error.attempts or request.call.attempts
             raise
-        return result
 
     async def aclose(self) -> None:
         """Closes the adapters that this stack was given, once each; all of them, whatever one of them raises."""
@@ -365,14 +369,3 @@ def _running(handler: Any, name: str) -> Any:
 
 def _layered(bound: Callable[[Layer, Any], Any], layer: Layer, route: Route) -> Any:
     return bound(layer, route.handler)
-
-
-def _leaves(router: Router, path: str) -> Iterator[tuple[str, Any]]:
-    """Leaf routes with their paths; nested routers may be wrapped by the async driver."""
-    for route in router.routes:
-        where = f"{path}/{route.name}" if path else route.name
-        inner: Any = route.handler.handler if isinstance(route.handler, AsyncRouter) else route.handler
-        if isinstance(inner, Router):
-            yield from _leaves(inner, where)
-        else:
-            yield where, route.handler

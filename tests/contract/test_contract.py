@@ -15,8 +15,9 @@ import pytest
 
 from mainstay.middleware import Fallback
 from mainstay.pipeline import ErrorClass, Layer, ProviderError, Reply, Request, Route, Unavailable, VirtualClock
-from mainstay.pipeline.layer import AsyncBound, Bound, inward
+from mainstay.pipeline.layer import AsyncBound, Bound
 from mainstay.pipeline.router import AsyncRouter, Router
+from mainstay.pipeline.through import inward
 
 MANY = 32
 

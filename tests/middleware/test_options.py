@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mainstay.middleware import options
+from mainstay.middleware import CircuitBreaker, Deadline, Log, Retry, Trace, TraceCall, Validate, options
 
 
 class Sluice:
@@ -64,12 +64,25 @@ def test_what_is_no_fraction_is_refused(value) -> None:
     refused(options.fraction, value, "above 0 and at most 1")
 
 
-@pytest.mark.parametrize("value", ["route", "call"])
-def test_a_scope_is_route_or_call(value) -> None:
-    options.scope(Sluice(), value)
+LAYERS = [Validate, Deadline, Retry, CircuitBreaker, Trace, TraceCall, Log]
 
 
-@pytest.mark.parametrize("value", ["", "Route", "calls", None, 1])
-def test_what_is_no_scope_is_refused(value) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"Sluice(scope=...) must be 'route' or 'call', not {value!r}")):
-        options.scope(Sluice(), value)
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("scope", ["", "Route", "calls", None, 1])
+def test_what_is_no_scope_is_refused_by_every_layer(layer, scope) -> None:
+    expected = f"{layer.__name__}(scope=...) must be 'route' or 'call', not {scope!r}"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        layer(scope=scope)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("name", ["", "a,b", "a b", "a\n", None, 3])
+def test_a_name_that_no_switch_could_name_is_refused_by_every_layer(layer, name) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{layer.__name__}(name=...) must be a word")):
+        layer(name=name)
+
+
+@pytest.mark.parametrize("layer", [Trace, TraceCall])
+def test_what_is_no_provider_of_tracers_is_refused(layer) -> None:
+    with pytest.raises(TypeError, match=re.escape(f"{layer.__name__}(provider=...) must be a TracerProvider")):
+        layer(provider="otel")

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from mainstay.pipeline import Reply, Request, Route, Stack
-from mainstay.pipeline.drawing import describe
 
 DRAWN = """\
 validate
@@ -129,10 +128,6 @@ def test_describe_is_plain_data(world: Any, mark: Any, in_order: Any) -> None:
             {"route": "openai", "model": "m", "layers": ["retry"], "leaf": "OpenAI", "checked": True},
         ],
     }
-
-
-def test_nothing_at_all_can_be_described() -> None:
-    assert describe(None, frozenset()) == {"layers": [], "leaf": "?", "checked": False}
 
 
 def test_repr_names_layers_and_routes(mark: Any, in_order: Any) -> None:

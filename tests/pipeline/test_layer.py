@@ -26,7 +26,8 @@ from mainstay.pipeline import (
     middleware,
     send,
 )
-from mainstay.pipeline.layer import Bound, inward
+from mainstay.pipeline.layer import Bound
+from mainstay.pipeline.through import inward
 
 
 @dataclass(frozen=True)

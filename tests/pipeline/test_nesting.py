@@ -59,10 +59,20 @@ def test_attempts_are_counted_by_the_inner_stack_s_own_leaves_only(
     reply = world.run(outer, ask)
     assert [(one.number, one.route, one.outcome) for one in reply.attempts] == [
         (1, "a", "error"),
-        (2, "x", "error"),
-        (3, "x", "error"),
-        (4, "y", "ok"),
+        (2, "team/x", "error"),
+        (3, "team/x", "error"),
+        (4, "team/y", "ok"),
     ]
+    assert [one.resend for one in reply.attempts] == [0, 0, 1, 0]
+
+
+def test_two_stacks_with_routes_of_the_same_name_are_not_taken_for_one(
+    world: Any, script: Any, in_order: Any, ask: Request
+) -> None:
+    eu = world.stack([], in_order(Route("openai", world.handler(script(Unavailable())))))
+    us = world.stack([], in_order(Route("openai", world.handler(script()))))
+    reply = world.run(world.stack([], in_order(Route("eu", eu), Route("us", us))), ask)
+    assert [(one.route, one.resend) for one in reply.attempts] == [("eu/openai", 0), ("us/openai", 0)]
 
 
 def test_the_outer_cap_rules_the_inner_stack(world: Any, script: Any, again: Any, in_order: Any, ask: Request) -> None:

@@ -106,7 +106,12 @@ def test_changes_of_outer_routes_are_kept() -> None:
             ValueError,
             "drops and renames a, b",
         ),
-        (lambda: Route("r", leaf, window=0), ValueError, "must be positive, not 0"),
+        (lambda: Route("r", leaf, rename={"a": "b", "c": "b"}), ValueError, "renames several to b"),
+        (lambda: Route("r", leaf, params=3), TypeError, "params=...\\) must be a mapping, not 3"),
+        (lambda: Route("r", leaf, models=["a"]), TypeError, "models=...\\) must be a mapping"),
+        (lambda: Route("r", leaf, model=3), TypeError, "model=...\\) must be a string, not 3"),
+        (lambda: Route("r", leaf, window=1.5), ValueError, "must be a positive whole number, not 1.5"),
+        (lambda: Route("r", leaf, window=0), ValueError, "must be a positive whole number, not 0"),
     ],
 )
 def test_a_wrong_route_is_refused_with_its_name(make: Any, error: type[Exception], words: str) -> None:

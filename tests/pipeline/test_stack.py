@@ -202,8 +202,8 @@ def test_middleware_that_returns_no_handler_is_refused_at_build(world: Any, scri
 def test_a_plain_function_shows_what_it_made_when_printed(script: Any) -> None:
     from mainstay.pipeline.plain import Plain
 
-    assert repr(Plain(len, script())) == "<built-in function len>"
-    assert Plain(len, script()).check(Request("m", "p")) == ()
+    assert repr(Plain(len, script(), "outer")) == "<built-in function len>"
+    assert Plain(len, script(), "outer").check(Request("m", "p")) == ()
 
 
 @pytest.mark.parametrize("wrong", [None, "retry", 3, Layer])
