@@ -36,6 +36,7 @@ lint: $(VENV)/.test
 # mypy checks the installed package, from a folder where the tree cannot stand in for it.
 types: $(VENV)/.test
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml $(addprefix -p ,$(PACKAGES))
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml ../tests/typed/use.py
 
 # The ground floor and the layers must be covered, branch by branch; of the rest it is shown what tests miss.
 coverage: $(VENV)/.test

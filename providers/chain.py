@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 from ..pipeline import Reply, Request, Route
-from .front import Front
+from ..pipeline.router import label
+from .front import Front, FrontOptions
 from .provider import Provider
 
 __all__ = ["ProviderChain"]
@@ -29,7 +30,7 @@ class ProviderChain(Front):
             first's was not told which model to use: the name asked for means nothing there.
     """
 
-    def __init__(self, links: Iterable[tuple[str, Link] | Route], **options: Any) -> None:
+    def __init__(self, links: Iterable[tuple[str, Link] | Route], **options: Unpack[FrontOptions]) -> None:
         routes = [link if isinstance(link, Route) else _route(*link) for link in links]
         if not routes:
             raise ValueError("ProviderChain([...]) needs at least one (name, provider)")
@@ -41,8 +42,14 @@ def _route(name: str, link: Link) -> Route:
     return link.as_route(name) if isinstance(link, Provider) else Route(name, link)
 
 
+def _protocol(handler: Any) -> str:
+    """The protocol that a handler speaks: its codec's; of other handlers, who answers there."""
+    codec = getattr(handler, "codec", None)
+    return type(codec).__name__.removesuffix("Codec") if codec is not None else label(handler)
+
+
 def _models_are_known(routes: list[Route]) -> None:
-    protocols = [getattr(route.handler, "provider", "") for route in routes]
+    protocols = [_protocol(route.handler) for route in routes]
     if len(set(protocols)) == 1:
         return
     for route in routes[1:]:

@@ -54,17 +54,20 @@ def ask(
     from .chain import ProviderChain
 
     if prompt in (None, "-"):
-        prompt = sys.stdin.read().strip() if prompt == "-" or not sys.stdin.isatty() else ""
+        prompt = _piped() if prompt == "-" or not sys.stdin.isatty() else ""
     if not prompt:
         raise click.UsageError("there is nothing to ask: give a prompt, or pipe one in")
     if base_url and provider:
         raise click.UsageError("--base-url names the server to ask: leave --provider out")
     if key_env and not (base_url and os.environ.get(key_env)):
         raise click.UsageError(f"--key-env {key_env}: a variable with the key of the server at --base-url is expected")
-    parameters = dict(_parameter(text) for text in params)
+    parameters = _parameters(params)
     with contextlib.ExitStack() as open_things:
         try:
-            providers = _providers(model, provider, base_url, os.environ.get(key_env or ""), open_things)
+            try:
+                providers = _providers(model, provider, base_url, os.environ.get(key_env or ""), open_things)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
             chain = open_things.enter_context(ProviderChain([(p.name, p) for p in providers]))
             asked = providers[0].route.model or model or ""
             if stream:
@@ -74,10 +77,8 @@ def ask(
         except ProviderError as error:
             if as_json:
                 click.echo(json.dumps({"error": _error(error)}, ensure_ascii=False))
-            click.echo(f"mainstay: {error}", err=True)
+            click.echo(f"mainstay: {str(error).removeprefix('mainstay: ')}", err=True)
             sys.exit(1)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
 
 
 @main.command()
@@ -110,9 +111,26 @@ def _providers(
             "mainstay: no OPENAI_API_KEY, no ANTHROPIC_API_KEY and no Ollama found; the built-in sandbox answers",
             err=True,
         )
-    provider, server = discover.sandboxed()
+    provider, server = discover.sandboxed(model)
     open_things.callback(server.close)
     return [provider]
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.read().strip()
+    except UnicodeDecodeError as error:
+        raise click.UsageError("the prompt on standard input is not text in this terminal's encoding") from error
+
+
+def _parameters(texts: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, value = _parameter(text)
+        if name in found:
+            raise click.UsageError(f"--param {name} is given twice: which of the two is meant?")
+        found[name] = value
+    return found
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from ..middleware import Fallback, Health, standard
-from ..pipeline import Clock, Message, Observer, Reply, Request, Route, Stack
+from ..pipeline import Clock, Layer, Message, Observer, Reply, Request, Route, Stack
 
-__all__ = ["Front"]
+__all__ = ["Front", "FrontOptions"]
+
+
+class FrontOptions(TypedDict, total=False):
+    """The options of a Front, by name; see there."""
+
+    layers: Iterable[Layer | Callable[[Any], Any]] | None
+    clock: Clock | None
+    observers: Sequence[Observer]
+    health: Health | None
 
 
 class Front:
@@ -31,7 +40,7 @@ class Front:
         self,
         routes: Sequence[Route],
         *,
-        layers: Iterable[Any] | None = None,
+        layers: Iterable[Layer | Callable[[Any], Any]] | None = None,
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
         health: Health | None = None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
-from ..middleware import Health
+from ..middleware import Circuits, Health, standard
 from ..pipeline import Message, Reply
 from .chain import ProviderChain
+from .front import FrontOptions
 from .provider import Provider
 from .registry import create_provider
 
@@ -24,31 +25,35 @@ class ProviderManager:
         manager.setup_fallback_chain(["openai", "claude"])
         reply = manager.execute_with_fallback("gpt-4o", "Why is the sky blue?")
 
+    A provider is one, whether it is asked alone or in the chain: with the standard layers, what its breaker learns in
+    one place counts in the other.
+
     Args:
-        options: as for `Front` (layers, clock, observers), for every provider and the chain.
+        options: as for `Front`, for every provider and the chain.
     """
 
-    def __init__(self, **options: Any) -> None:
-        self._options = {"health": Health(), **options}
+    def __init__(self, **options: Unpack[FrontOptions]) -> None:
+        self._options = options
+        self._options.setdefault("health", Health())
+        if self._options.get("layers") is None:
+            self._options["layers"] = standard(circuits=Circuits())
         self._providers: dict[str, Provider] = {}
         self._chain: ProviderChain | None = None
 
-    def add_provider(self, name: str, config: Mapping[str, Any] | None = None) -> Provider:
+    def add_provider(self, name: str, config: Mapping[str, Any] | None = None, *, kind: str | None = None) -> Provider:
         """Makes a provider and keeps it.
 
         Args:
-            name: what it is called from now on; also its kind ("openai", "claude", "ollama"), unless
-                `config["provider"]` says that, so that several of one kind can be kept.
+            name: what it is called from now on.
             config: as for `create_provider`.
+            kind: "openai", "claude" or "ollama"; the name unless given, so that several of one kind can be kept.
 
         Raises:
             ValueError: if the name is taken, or the kind or an option is unknown.
         """
         if name in self._providers:
             raise ValueError(f"there is a provider {name!r} already: choose another name")
-        settings = dict(config or {})
-        kind = settings.pop("provider", name)
-        provider = create_provider(kind, settings, name=name, **self._options)
+        provider = create_provider(kind or name, config, name=name, **self._options)
         self._providers[name] = provider
         return provider
 
@@ -120,7 +125,7 @@ class ProviderManager:
     def get_provider_status(self) -> dict[str, dict[str, Any]]:
         """How each provider is doing, by its name; see `Health.status` for the fields.
 
-        Counts cover all calls, alone and in the chain; state is that of the chain for providers that are in it.
+        It covers all calls, alone and in the chain.
         """
         status: dict[str, dict[str, Any]] = {}
         for provider in self._providers.values():

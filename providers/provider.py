@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Unpack
 
 from ..pipeline import Route
-from .front import Front
+from .front import Front, FrontOptions
 
 __all__ = ["Provider"]
 
@@ -37,10 +37,10 @@ class Provider(Front):
         model: str | None = None,
         models: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
-        drop: frozenset[str] = frozenset(),
+        drop: Collection[str] = frozenset(),
         rename: Mapping[str, str] | None = None,
         window: int | None = None,
-        **options: Any,
+        **options: Unpack[FrontOptions],
     ) -> None:
         self.name = name
         self.adapter = adapter

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
+from .front import FrontOptions
 from .provider import Provider
 
 __all__ = ["KINDS", "create_provider"]
@@ -19,7 +20,7 @@ _ROUTE = ("model", "models", "params", "drop", "rename", "window")
 
 
 def create_provider(
-    kind: str, config: Mapping[str, Any] | None = None, *, name: str | None = None, **options: Any
+    kind: str, config: Mapping[str, Any] | None = None, *, name: str | None = None, **options: Unpack[FrontOptions]
 ) -> Provider:
     """Makes a provider with the standard layers in front.
 
@@ -32,7 +33,7 @@ def create_provider(
             `models`, `params`, `drop`, `rename`, `window`). Keys that are missing come from the environment
             variables of the official SDKs.
         name: what errors and status call it; the kind unless given.
-        options: as for `Front` (layers, clock, observers).
+        options: as for `Front` (layers, clock, observers, health).
 
     Raises:
         ValueError: if the kind or an option is unknown.

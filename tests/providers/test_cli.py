@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,7 +124,8 @@ def test_a_model_goes_to_the_provider_whose_it_is() -> None:
         (("ask", "--provider", "ollama", "hi"), "ollama serve"),
         (("ask", "--param", "temperature", "hi"), "temperature=0.2"),
         (("ask", "--provider", "openai", "--base-url", "http://127.0.0.1:1/v1", "hi"), "leave --provider out"),
-        (("ask", "--base-url", "http://127.0.0.1:1/v1", "hi"), "name one with --model"),
+        (("ask", "--base-url", "notaurl", "hi"), "http://"),
+        (("ask", "--param", "seed=1", "--param", "seed=2", "hi"), "given twice"),
         (("ask", "--base-url", "http://127.0.0.1:1/v1", "--key-env", "NOT_SET", "hi"), "--key-env NOT_SET"),
         (("ask", "--key-env", "SERVER_KEY", "hi"), "--base-url is expected"),
     ],
@@ -133,6 +135,63 @@ def test_a_wrong_command_says_what_to_do_and_returns_2(arguments: tuple[str, ...
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("model", ["llama3.2", "gpt-oss:20b"])
+def test_a_prompt_for_a_local_model_goes_nowhere_else(model: str) -> None:
+    with Sandbox("openai") as openai, Sandbox("ollama", models={"gpt-oss:20b", "llama3.2:latest"}) as ollama:
+        done = run(
+            "ask",
+            "--model",
+            model,
+            "my private words",
+            OPENAI_API_KEY="k",
+            OPENAI_BASE_URL=openai.url,
+            OLLAMA_HOST=ollama.url,
+        )
+        assert (done.returncode, openai.count, ollama.count) == (0, 0, 1)
+        assert ollama.seen[-1].body["model"].startswith(model)
+
+
+def test_a_server_that_is_not_there_is_told_as_that_and_returns_1() -> None:
+    done = run("ask", "--base-url", "http://127.0.0.1:1/v1", "hi")
+    assert done.returncode == 1
+    assert "connection refused" in done.stderr
+
+
+def test_a_server_that_refuses_its_list_of_models_is_told_as_that_and_returns_1() -> None:
+    with Sandbox("openai", key="sk-other") as server:
+        done = run("ask", *_at(server), "hi")
+    assert done.returncode == 1
+    assert "authentication failed" in done.stderr
+    assert "sk-right" not in done.stderr
+
+
+def test_the_netrc_of_the_user_goes_to_nobody(tmp_path: Path) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login u password NETRCPW\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    with Sandbox("openai", key="sk-right") as server:
+        done = run("ask", *_at(server), "hi", HOME=str(tmp_path), NETRC=str(tmp_path / ".netrc"))
+        assert {seen.headers["authorization"] for seen in server.seen} == {"Bearer sk-right"}
+    assert done.returncode == 0
+
+
+def test_a_prompt_that_is_no_text_is_told_as_that() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mainstay.providers.cli", "ask"],
+        input=b"\xff\xfe\xfd",
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**BARE, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert done.returncode == 2
+    assert b"is not text" in done.stderr
+
+
+def test_the_sandbox_answers_as_the_model_that_was_named() -> None:
+    done = run("ask", "--provider", "sandbox", "--model", "foo", "--json", "hi")
+    assert json.loads(done.stdout)["model"] == "foo"
 
 
 def test_a_wrong_parameter_is_refused_before_anything_is_sent_and_returns_1() -> None:

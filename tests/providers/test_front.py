@@ -12,6 +12,7 @@ from mainstay.pipeline import (
     AllRoutesFailed,
     AuthenticationFailed,
     CircuitOpen,
+    QuotaExceeded,
     Reply,
     Request,
     Route,
@@ -180,11 +181,48 @@ def test_after_its_break_the_first_provider_is_asked_again(serve: Serve) -> None
 def test_several_providers_of_one_kind_have_names_of_their_own(serve: Serve) -> None:
     first, second = serve("openai"), serve("openai")
     with ProviderManager() as manager:
-        manager.add_provider("eu", config(first, provider="openai"))
-        manager.add_provider("us", config(second, provider="openai"))
+        manager.add_provider("eu", config(first), kind="openai")
+        manager.add_provider("us", config(second), kind="openai")
         manager.execute("us", "gpt-4o", "hello")
         assert (first.count, second.count) == (0, 1)
         assert manager.get_provider_status()["us"]["attempts"] == 1
+
+
+def test_a_provider_that_is_down_alone_is_down_in_the_chain_and_the_status_says_so(serve: Serve) -> None:
+    openai, claude = serve("openai"), serve("claude")
+    openai.always(faults.quota())
+    with ProviderManager() as manager:
+        manager.add_provider("openai", config(openai))
+        manager.add_provider("claude", config(claude, model="c"))
+        manager.setup_fallback_chain(["openai", "claude"])
+        with pytest.raises(QuotaExceeded):
+            manager.execute("openai", "gpt-4o", "hello")
+        status = manager.get_provider_status()["openai"]
+        assert (status["healthy"], status["state"], status["errors"]) == (False, "open", 1)
+        assert manager.execute_with_fallback("gpt-4o", "hello").provider == "claude"
+        manager.setup_fallback_chain(["openai", "claude"])
+        assert manager.execute_with_fallback("gpt-4o", "hello").provider == "claude"
+        with pytest.raises(CircuitOpen) as caught:
+            manager.execute("openai", "gpt-4o", "hello")
+        assert caught.value.hint  # what a person should do is still told
+    assert openai.count == 1
+
+
+def test_servers_that_speak_alike_share_the_model_that_is_asked_for(serve: Serve) -> None:
+    first, second = serve("openai", refusing=True), serve("openai")
+    with ProviderChain(
+        [
+            ("openai", create_provider("openai", config(first))),
+            ("local", create_provider("openai", config(second, compatible=True))),
+        ],
+        clock=VirtualClock(),
+    ) as chain:
+        assert chain.execute("gpt-4o", "hello").attempts[-1].route == "local"
+
+
+def test_an_option_that_there_is_not_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="colck"):
+        ProviderChain([("canned", lambda request: Reply())], colck=VirtualClock())  # type: ignore[call-arg]
 
 
 def test_wrong_use_of_a_manager_says_what_to_do(serve: Serve) -> None:
@@ -213,7 +251,7 @@ def test_when_all_routes_are_open_it_fails_fast_with_the_smallest_wait(serve: Se
         with pytest.raises(AllRoutesFailed) as caught:
             manager.execute_with_fallback("gpt-4o", "hello")
     assert [type(error) for error in caught.value.errors] == [CircuitOpen, CircuitOpen]
-    assert caught.value.attempts == () or len(caught.value.attempts) == 0
+    assert len(caught.value.attempts) == 0
     assert caught.value.retry_after is not None
     assert 0 < caught.value.retry_after <= 5
     assert isinstance(caught.value.errors[0].__cause__, Unavailable)
