@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from mainstay.pipeline import AsyncReply, Chunk, Outcome, Partial, RateLimited, Reply, TruncatedStream, Unavailable
+from mainstay.pipeline import (
+    AsyncReply,
+    Chunk,
+    Outcome,
+    Partial,
+    RateLimited,
+    Reply,
+    TruncatedStream,
+    Unavailable,
+    Usage,
+)
 
 END = Chunk(finish_reason="stop")
 
@@ -321,3 +331,26 @@ async def test_a_failed_stream_is_freed_without_a_collection() -> None:
         assert (await fail(Chunk("a")))() is None
     finally:
         gc.enable()
+
+
+def test_a_whole_reply_becomes_one_for_asyncio_with_all_that_it_has() -> None:
+    reply = Reply("hello", usage=Usage(1, 2, 3), provider="p", model="m", id="i", changes={"seed": "left out"})
+    twin = AsyncReply.of(reply)
+    assert (twin.text, twin.usage, twin.provider, twin.model, twin.id) == ("hello", Usage(1, 2, 3), "p", "m", "i")
+    assert (twin.changes, twin.outcome) == ({"seed": "left out"}, Outcome.OK)
+    assert AsyncReply.of(twin) is twin
+
+
+def test_a_stream_that_would_hold_the_loop_is_refused_and_closed() -> None:
+    freed: list[bool] = []
+
+    def chunks() -> Any:
+        try:
+            yield Chunk("one")
+            yield Chunk("two", finish_reason="stop")
+        finally:
+            freed.append(True)
+
+    with pytest.raises(TypeError, match=r"use AsyncReply\.stream"):
+        AsyncReply.of(Reply.stream(chunks()))
+    assert freed == [True]
