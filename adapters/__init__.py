@@ -9,24 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .adapter import Adapter, Claude, Ollama, OpenAI
+    from .adapter import Adapter
     from .claude import ClaudeCodec
     from .codec import Codec, HttpCall, StreamDecoder
     from .http import HttpTransport, Transport
     from .ollama import OllamaCodec
     from .openai import OpenAICodec
     from .params import Schema
+    from .ready import Claude, Ollama, OpenAI
 
 _HOMES = {
     "Adapter": "adapter",
-    "Claude": "adapter",
+    "Claude": "ready",
     "ClaudeCodec": "claude",
     "Codec": "codec",
     "HttpCall": "codec",
     "HttpTransport": "http",
-    "Ollama": "adapter",
+    "Ollama": "ready",
     "OllamaCodec": "ollama",
-    "OpenAI": "adapter",
+    "OpenAI": "ready",
     "OpenAICodec": "openai",
     "Schema": "params",
     "StreamDecoder": "codec",

@@ -15,12 +15,11 @@ from typing import Any
 
 import msgspec
 
-from .redact import title_of
+from .redact import clipped, title_of
 
 __all__ = ["Found", "decoded", "find_error", "from_object", "from_text", "lacks_content"]
 
 _DEEPEST = 6  # errors inside errors that are followed: a gateway in front of a gateway in front of a provider
-_LOOKED_AT = 4000  # characters of a message in which words are looked for
 
 # Where a message begins to quote the request; behind it any word may occur, and means nothing.
 _ECHO = re.compile(
@@ -31,11 +30,13 @@ _STATUS = re.compile(
     r"""\bprovider\()([1-5]\d\d)\b(?! ?(?:ms|tokens|seconds))""",
     re.I,
 )
-_PAIR = re.compile(r"""\b(?:code|type|error_type|status|Code)['"]?\s?[:=]\s?b?['"]?([A-Za-z_][\w.-]{2,60})""")
+_PAIR = re.compile(r"""\b(?:code|type|error_type|status|Code)['"]?\s?[:=]\s?b?['"]?([A-Za-z_][\w.-]{2,60})(?![\w.-])""")
 _NAME = re.compile(r"\b([A-Z][A-Za-z]{2,50}(?:Error|Exception))\b")
 _MESSAGE = re.compile(
     r"""['"]message['"]\s?:\s?"((?:[^"\\]|\\.){1,4000})|['"]message['"]\s?:\s?'((?:[^'\\]|\\.){1,4000})""", re.I
 )
+# What a caller called a tool: a "Tool 'model' not found" is not about the model.
+_TOOL = re.compile(r"""\b(tools?|functions?)(?: named| called)?:? ?(['"`])[^'"`\n]{1,100}\2""")
 _ERROR_KEYS = ("error", "Error", "err")
 _MESSAGE_KEYS = ("message", "Message", "msg", "detail", "error_description", "description", "error_msg", "title", "raw")
 _CODE_KEYS = ("code", "type", "error_type", "error_code", "status", "Code", "errorCode", "reason", "__type", "error")
@@ -69,7 +70,7 @@ class Found:
     def words(self) -> str:
         """The text in which markers are looked for: lower case, without what the request may be quoted in."""
         text = "\n".join(_own_words(text) for text in (self.message, self.more) if text)
-        return text.lower().replace("\u2019", "'")  # Azure's typographic apostrophe
+        return _TOOL.sub(r"\1", text.lower().replace("\u2019", "'"))  # Azure's typographic apostrophe
 
     @property
     def shown(self) -> str:
@@ -81,7 +82,7 @@ class Found:
 
 
 def _own_words(message: str) -> str:
-    message = message[:_LOOKED_AT]
+    message = clipped(message)
     echo = _ECHO.search(message)
     return message[: echo.start()] if echo else message
 
@@ -250,8 +251,8 @@ def from_text(text: str, depth: int = 0) -> Found:
         return Found(title, status=_stated(title), html=True)
     if depth < _DEEPEST and text[:1] in "{[" and (data := decoded(text)) != text:
         found = from_object(data, depth + 1)
-        return found if found.message or found.codes else Found(text[:_LOOKED_AT])
-    found = Found(text[:_LOOKED_AT], status=_stated(text[:_LOOKED_AT]))
+        return found if found.message or found.codes else Found(clipped(text))
+    found = Found(clipped(text), status=_stated(text))
     if any(sign in text for sign in ("{", "map[", "Error", "Exception")):
         own = _own_words(found.message)
         found.codes = [*_PAIR.findall(own), *_NAME.findall(own)]

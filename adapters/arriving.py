@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import NoReturn
 
 from ..pipeline import Call, Chunk, ProviderError, TimedOut, Timeouts
 from .codec import StreamDecoder
@@ -87,7 +88,7 @@ class Arriving(Iterator[Chunk]):
         incoming: Incoming,
         decoder: StreamDecoder,
         clocks: Clocks,
-        tell: Callable[[ProviderError], ProviderError],
+        tell: Callable[[ProviderError, BaseException | None], ProviderError],
     ) -> None:
         """Builds the iterator; nothing is read yet.
 
@@ -95,7 +96,7 @@ class Arriving(Iterator[Chunk]):
             incoming: the response.
             decoder: a fresh decoder.
             clocks: those of the attempt.
-            tell: completes an error with what the stream does not know.
+            tell: completes an error, and gives it its cause.
         """
         self._incoming = incoming
         self._decoder = decoder
@@ -115,8 +116,12 @@ class Arriving(Iterator[Chunk]):
     def _fill(self) -> None:
         decoder = self._decoder
         if decoder.error is not None:  # first: the end of the connection may have brought it
+            error, decoder.error = decoder.error.with_traceback(None), None  # frames of a decoder hold the error
             self.close()
-            raise self._tell(decoder.error)
+            try:
+                self._raise(error, error.__cause__)
+            finally:
+                del error  # whose traceback holds this frame
         if self._over or decoder.done:
             self._part()
             raise StopIteration
@@ -124,15 +129,19 @@ class Arriving(Iterator[Chunk]):
         moment = self._moment
         if moment is None:  # something meaningful was handed out; the gap is the time that its reader then waits
             self._moment = moment = clocks.now() + _FAREWELL if self._finished else clocks.gap_at()
+        failure, cause, data = None, None, b""
         try:
             data = self._incoming.read(clocks.until(moment))
-        except ProviderError as error:
+        except ProviderError as raised:
             self._over = True
-            if isinstance(error, TimedOut):
-                first = moment == clocks.first_at
-                raise self._tell(clocks.too_late(None if first else moment)) from error.__cause__
-            self._tell(error)
-            raise
+            failure, cause = raised, raised.__cause__
+        if failure is not None:
+            if isinstance(failure, TimedOut):
+                failure = clocks.too_late(None if moment == clocks.first_at else moment)
+            try:
+                self._raise(failure, cause)
+            finally:
+                del failure, cause  # whose tracebacks hold this frame
         if data:
             chunks = decoder.feed(data)
         else:
@@ -143,6 +152,12 @@ class Arriving(Iterator[Chunk]):
             if chunk.meaningful:
                 self._moment = None
                 self._finished = self._finished or chunk.finish_reason is not None
+
+    def _raise(self, error: ProviderError, cause: BaseException | None) -> NoReturn:
+        try:
+            raise self._tell(error, cause)
+        finally:
+            del self, error, cause  # the traceback holds this frame, and it would hold the traceback
 
     def _part(self) -> None:
         """Reads the end of the body behind the protocol's own end, so that the connection can be used again."""

@@ -9,12 +9,13 @@ looked for in the provider's message only, and only as far as it does not quote 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..pipeline import ErrorClass, ProviderError
 from .answers import Found, decoded, find_error, from_object, from_text, lacks_content
 from .failures import CONNECTION, EXITS, PROCESS_RULES, TRANSPORT
+from .links import chain, kinds, said
 from .provider_rules import status_rule
 from .redact import safe_detail
 from .rules import Rule
@@ -169,9 +170,9 @@ def classify_exception(
         return error
     names: set[str] = set()
     texts: list[str] = []
-    for link in _chain(error):
-        names.update(_kinds(link))
-        texts.append(_said(link))
+    for link in chain(error):
+        names.update(kinds(link))
+        texts.append(said(link))
     status, headers, body = _answer_of(error)
     if status:
         found = from_object(body) if body else from_text(texts[0])
@@ -208,42 +209,6 @@ def _transport(provider: str, names: set[str], text: str, rules: Sequence[Rule],
         return judged(provider, 0, {}, found, rules, now)
     connection = not CONNECTION.names.isdisjoint(names) or any(word in lowered for word in CONNECTION.words)
     return made(provider, ErrorClass.UNAVAILABLE, "connection" if connection else "unknown", "", Found(), None, {}, now)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those inside it: urllib3 and requests wrap the real one in `reason` or in the arguments."""
-    waiting: list[BaseException] = [error]
-    seen: set[int] = set()
-    while waiting and len(seen) < 12:
-        link = waiting.pop(0)
-        if id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        inner = [getattr(link, "reason", None), link.__cause__, *link.args[:4]]
-        if not link.__suppress_context__:
-            inner.append(link.__context__)
-        waiting.extend(item for item in inner if isinstance(item, BaseException))
-
-
-# urllib3 derives a refused connection from a connect timeout, and http.client one that was closed without an answer
-# from an answer that makes no sense. Neither is what its ancestor says.
-_NO_KIN_OF_THEIRS = frozenset({"NewConnectionError", "RemoteDisconnected"})
-
-
-def _kinds(error: BaseException) -> Iterator[str]:
-    """The names of the exception's class and its ancestors, as far as they are to be believed."""
-    for kind in type(error).__mro__:
-        yield kind.__name__
-        if kind.__name__ in _NO_KIN_OF_THEIRS:
-            return
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a foreign exception may be unable to print itself; its class still counts
-        return ""
 
 
 def _answer_of(error: BaseException) -> tuple[int, Mapping[str, str], Any]:

@@ -2,7 +2,8 @@
 
 Its shape differs from OpenAI's: system prompts stand beside the messages, content is a list of blocks, tool calls
 and results are blocks too, arguments are objects, and `max_tokens` is required. In a stream every event has a name,
-blocks open and close, usage counts up, and only `message_stop` proves the end.
+blocks open and close, usage counts up, and only `message_stop` proves the end. The API says that new events, blocks
+and changes of blocks will come: what is unknown is skipped, whatever is in it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from msgspec.json import Decoder
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .claude_request import conversation, translate_format, translate_tools
 from .codec import Codec, Headers, StreamDecoder, in_stream
-from .schemas import CLAUDE
-from .shapes import Mender, any_json, count, from_json, malformed, tool_arguments
+from .mending import Menders, mended
+from .schemas import CLAUDE, CLAUDE_WITHOUT_SAMPLING
+from .shapes import any_json, count, from_json, malformed, refuse, told, tool_arguments
 from .stream import SSE, Event
 
 __all__ = ["ClaudeCodec"]
 
+_WITHOUT_SAMPLING = "2026-10-21"  # from this version on `temperature`, `top_p` and `top_k` are unknown fields
 _FINISH: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -32,35 +35,26 @@ _FINISH: Mapping[str, str] = {
 }
 
 
-class _Block(Struct):
-    """A block of content, or in a stream a change of one."""
-
-    type: str = ""
-    text: str | None = None
-    thinking: str | None = None
-    id: str | None = None
-    name: str | None = None
-    input: Any = None
-    partial_json: str | None = None
-    stop_reason: str | None = None  # of a message_delta, which has the same place in its event
-
-
 class _Message(Struct):
-    id: str | None = None
-    model: str | None = None
-    content: list[_Block] | None = None
-    stop_reason: str | None = None
-    usage: dict[str, Any] | None = None
+    """A whole answer. Blocks stay as they come: the API says that it will add kinds with fields of their own."""
+
+    id: Any = None
+    model: Any = None
+    content: Any = None
+    stop_reason: Any = None
+    usage: Any = None
     error: Any = None
 
 
 class _Event(Struct):
-    type: str = ""
-    index: int = 0
-    delta: _Block | None = None
-    content_block: _Block | None = None
-    message: _Message | None = None
-    usage: dict[str, Any] | None = None
+    """One event of a stream. Only its type says what its other fields are."""
+
+    type: Any = ""
+    index: Any = None
+    delta: Any = None
+    content_block: Any = None
+    message: Any = None
+    usage: Any = None
     error: Any = None
 
 
@@ -86,7 +80,7 @@ class ClaudeCodec(Codec):
             raise ValueError(f"max_tokens must be 1 or more, not {max_tokens!r}")
         self.provider = "claude"
         self.label = "Claude"
-        self.schema = CLAUDE
+        self.schema = CLAUDE_WITHOUT_SAMPLING if version >= _WITHOUT_SAMPLING else CLAUDE
         self.max_tokens = max_tokens
         json = {"Content-Type": "application/json", "Accept": "application/json", "anthropic-version": version}
         self._json: Headers = json
@@ -111,34 +105,48 @@ class ClaudeCodec(Codec):
             changes = {
                 "max_tokens": f"set to {self.max_tokens}, the codec's default, because Claude's protocol requires it"
             }
+        _check_budget(body)
         return body, changes
 
     def reply(self, body: bytes) -> Reply:
         message = from_json(_MESSAGE, body)
         if message.error:
             raise in_stream(self.provider, body)
-        if message.content is None:
+        if not isinstance(message.content, list):
             raise malformed("the answer has no content")
-        blocks = message.content
+        blocks = [block for block in message.content if isinstance(block, dict)]
+        native = _word(message.stop_reason)
         return Reply(
-            "".join(block.text for block in blocks if block.type == "text" and block.text),
-            reasoning="".join(block.thinking for block in blocks if block.thinking),
+            mended("".join(_text(block, "text") for block in blocks if block.get("type") == "text")),
+            reasoning=mended("".join(_text(block, "thinking") for block in blocks if block.get("type") == "thinking")),
             tool_calls=[
-                ToolCall(block.id or "", block.name or "", tool_arguments(block.input, "{}"))
+                ToolCall(
+                    _word(block.get("id")) or "",
+                    _word(block.get("name")) or "",
+                    mended(tool_arguments(block.get("input"), "{}")),
+                )
                 for block in blocks
-                if block.type == "tool_use"
+                if block.get("type") == "tool_use"
             ],
-            finish_reason=_FINISH.get(message.stop_reason or "", "unknown"),
-            native_finish_reason=message.stop_reason,
+            finish_reason=_FINISH.get(native or "", "unknown"),
+            native_finish_reason=native,
             usage=_usage(message.usage),
             provider=self.provider,
-            model=message.model or "",
-            id=message.id or "",
+            model=_word(message.model) or "",
+            id=_word(message.id) or "",
             raw=lambda: any_json(body),
         )
 
     def decoder(self) -> StreamDecoder:
         return _Decoder(self.provider)
+
+
+def _check_budget(body: Mapping[str, Any]) -> None:
+    thinking, limit = body.get("thinking"), body["max_tokens"]
+    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
+    # With tools a beta lets a budget span several turns, so that it may be larger.
+    if type(budget) is int and type(limit) is int and budget >= limit and not body.get("tools"):
+        refuse("thinking", f"`thinking` may use {budget} tokens, but `max_tokens` is {limit}: it must be more")
 
 
 class _Decoder(StreamDecoder):
@@ -147,8 +155,8 @@ class _Decoder(StreamDecoder):
     def __init__(self, provider: str) -> None:
         super().__init__(SSE())
         self._provider = provider
-        self._mend = Mender()
-        self._calls: dict[int, int] = {}  # the block of a tool call -> the number of the call
+        self._mend = Menders()
+        self._calls: dict[int | None, int] = {}  # the block of a tool call -> the number of the call
         self._silent: set[int] = set()  # tool calls without arguments so far
         self._stop: str | None = None
         self._usage: dict[str, Any] = {}  # cumulative: what comes later replaces what was told before
@@ -162,54 +170,92 @@ class _Decoder(StreamDecoder):
         if event.error or kind == "error":
             raise in_stream(self._provider, data)
         if kind == "content_block_delta":
-            if event.delta is not None:
-                self._change(event.index, event.delta, chunks)
+            delta = event.delta
+            if isinstance(delta, dict):
+                if delta.get("type") == "text_delta":  # what nearly every event is
+                    if words := _text(delta, "text"):
+                        chunks.append(Chunk(self._mend.text(words)))
+                else:
+                    self._change(event.index, delta, chunks)
         elif kind == "content_block_start":
-            if event.content_block is not None:
+            if isinstance(event.content_block, dict):
                 self._open(event.index, event.content_block, chunks)
         elif kind == "content_block_stop":
-            call = self._calls.get(event.index)
+            call = self._calls.get(_place(event.index))
             if call in self._silent:  # a call without arguments is a call with an empty object
                 chunks.append(Chunk(tool_calls=(ToolCallDelta(call, arguments="{}"),)))
         elif kind == "message_start":
-            message = event.message or _Message()
+            message = event.message if isinstance(event.message, dict) else {}
             # The number of output tokens is provisional here.
-            self._usage.update({**(message.usage or {}), "output_tokens": None})
-            chunks.append(Chunk(usage=_usage(self._usage), id=message.id, model=message.model))
+            self._count(message.get("usage"), {"output_tokens": None})
+            model, id_ = _word(message.get("model")), _word(message.get("id"))
+            chunks.append(Chunk(usage=_usage(self._usage), id=id_, model=model))
         elif kind == "message_delta":
-            if event.delta is not None and event.delta.stop_reason:
-                self._stop = event.delta.stop_reason
+            stop = event.delta.get("stop_reason") if isinstance(event.delta, dict) else None
+            self._stop = _word(stop) or self._stop
             if event.usage:
-                self._usage.update({key: value for key, value in event.usage.items() if value is not None})
+                self._count(event.usage, {})
                 chunks.append(Chunk(usage=_usage(self._usage)))
         elif kind == "message_stop":
-            finish = _FINISH.get(self._stop or "", "unknown")
-            chunks.append(Chunk(finish_reason=finish, native_finish_reason=self._stop))
+            last = Chunk(finish_reason=_FINISH.get(self._stop or "", "unknown"), native_finish_reason=self._stop)
+            self._mend.finish(last)
+            chunks.append(last)
             self.done = True
         # Everything else is skipped: pings, and what the API says it may add in future.
 
-    def _open(self, index: int, block: _Block, chunks: list[Chunk]) -> None:
-        if block.type == "tool_use":
-            call = self._calls[index] = len(self._calls)
-            arguments = tool_arguments(block.input) if block.input else ""
+    def _count(self, usage: Any, more: Mapping[str, Any]) -> None:
+        if isinstance(usage, dict):
+            self._usage.update({key: value for key, value in usage.items() if value is not None})
+        self._usage.update(more)
+
+    def _open(self, index: Any, block: dict[str, Any], chunks: list[Chunk]) -> None:
+        kind = block.get("type")
+        if kind == "tool_use":
+            call = self._calls[_place(index)] = len(self._calls)
+            arguments = self._mend.arguments(call, tool_arguments(block.get("input") or None))
             if not arguments:
                 self._silent.add(call)
-            chunks.append(Chunk(tool_calls=(ToolCallDelta(call, block.id or "", block.name or "", arguments),)))
-        else:
-            self._change(index, block, chunks)
+            id_, name = _word(block.get("id")) or "", _word(block.get("name")) or ""
+            chunks.append(Chunk(tool_calls=(ToolCallDelta(call, id_, name, arguments),)))
+        elif kind == "text" and (words := _text(block, "text")):
+            chunks.append(Chunk(self._mend.text(words)))
+        elif kind == "thinking" and (words := _text(block, "thinking")):
+            chunks.append(Chunk(reasoning=self._mend.reasoning(words)))
 
-    def _change(self, index: int, delta: _Block, chunks: list[Chunk]) -> None:
-        if delta.text:
-            chunks.append(Chunk(self._mend(delta.text)))
-        elif delta.thinking:
-            chunks.append(Chunk(reasoning=delta.thinking))
-        elif delta.partial_json and (call := self._calls.get(index)) is not None:
-            self._silent.discard(call)
-            chunks.append(Chunk(tool_calls=(ToolCallDelta(call, arguments=delta.partial_json),)))
+    def _change(self, index: Any, delta: dict[str, Any], chunks: list[Chunk]) -> None:
+        kind = delta.get("type")
+        if kind == "thinking_delta":
+            if words := _text(delta, "thinking"):
+                chunks.append(Chunk(reasoning=self._mend.reasoning(words)))
+        elif kind == "input_json_delta":
+            call = self._calls.get(_place(index))
+            fragment = _text(delta, "partial_json")
+            if call is not None and fragment:
+                self._silent.discard(call)
+                arguments = self._mend.arguments(call, fragment)
+                chunks.append(Chunk(tool_calls=(ToolCallDelta(call, arguments=arguments),)))
 
 
-def _usage(usage: dict[str, Any] | None) -> Usage | None:
-    if not usage:
+def _text(block: dict[str, Any], key: str) -> str:
+    """The text of a block whose type is known: what is no text there makes no sense."""
+    text = block.get(key)
+    if isinstance(text, str):
+        return text
+    if text is None:
+        return ""
+    raise malformed(f"the answer has a block with {key!r} that is no text")
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _place(index: Any) -> int | None:
+    return index if isinstance(index, int) else None
+
+
+def _usage(usage: Any) -> Usage | None:
+    if not usage or not isinstance(usage, dict):
         return None
     read, written = count(usage.get("cache_read_input_tokens")), count(usage.get("cache_creation_input_tokens"))
     fresh, completion = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
@@ -217,4 +263,4 @@ def _usage(usage: dict[str, Any] | None) -> Usage | None:
     total = None if prompt is None or completion is None else prompt + completion
     details = usage.get("output_tokens_details")
     thinking = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
-    return Usage(prompt, completion, total, read, thinking)
+    return told(Usage(prompt, completion, total, read, thinking))

@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .shapes import calls_of, data_image, parts_of, refuse, tool_input
+from .history import address_of, answered_call, calls_of, data_image, parts_of, text_of, tool_input
+from .shapes import refuse
 
 __all__ = ["conversation", "translate_format", "translate_tools"]
 
 _CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
+_BLOCKS = frozenset(
+    {
+        *("text", "image", "document", "search_result", "container_upload"),
+        *("thinking", "redacted_thinking", "tool_use", "tool_result"),
+    }
+)
+_SERVER_BLOCKS = ("_tool_use", "_tool_result")  # "server_tool_use", "web_search_tool_result": they go back as they came
 
 
 def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
@@ -27,24 +35,45 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[
     results: list[dict[str, Any]] | None = None  # of the turn before: all results belong into one message
     for message in messages:
         role, content = message["role"], message.get("content")
-        if role in ("system", "developer"):
-            system += _blocks(content)
-        elif role == "tool":
-            if results is None:
-                results = []
-                turns.append({"role": "user", "content": results})
-            results.append(_result(message))
+        if role == "user":
+            results = None
+            turns.append({"role": role, "content": _asked(content)})
         elif role == "assistant":
             results = None
             blocks = _answered(message)
             if blocks:
                 turns.append({"role": role, "content": blocks})
+        elif role == "tool":
+            if results is None:
+                results = []
+                turns.append({"role": "user", "content": results})
+            results.append(_result(message))
+        elif role in ("system", "developer"):
+            system += _blocks(content)
         else:
-            results = None
-            turns.append({"role": role, "content": content if isinstance(content, str) else _blocks(content)})
+            # Not the role itself, which may be any text.
+            refuse("messages", "Claude has the roles 'system', 'developer', 'user', 'assistant' and 'tool', no others")
+    if not turns:
+        refuse("messages", "Claude needs at least one message besides the system prompt")
     if all(block.keys() == {"type", "text"} for block in system):
         return "\n\n".join(block["text"] for block in system), turns
     return system, turns  # with cache marks or the like, which need their blocks
+
+
+def _asked(content: Any) -> Any:
+    blocks: Any = content
+    if isinstance(content, str):
+        blank = not content or content.isspace()
+    else:
+        blocks = _blocks(content)
+        blank = not blocks or any(map(_is_blank, blocks))
+    if blank:
+        refuse("messages", "Claude takes no user message without text or with a blank text in it")
+    return blocks
+
+
+def _is_blank(block: Mapping[str, Any]) -> bool:
+    return block["type"] == "text" and not block["text"].strip()
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:
@@ -52,12 +81,16 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
 
 
 def _block(part: Mapping[str, Any]) -> dict[str, Any]:
-    if part.get("type") != "image_url":
-        return dict(part)  # text, or a block of Claude's own, such as a document or thinking that goes back
-    address = part.get("image_url")
-    url = address.get("url") if isinstance(address, Mapping) else address
-    if not isinstance(url, str):
-        refuse("messages", "an image_url part needs {'image_url': {'url': '...'}}")
+    kind = part.get("type")
+    if kind == "image_url":
+        return _image(part)
+    if not isinstance(kind, str) or not (kind in _BLOCKS or kind.endswith(_SERVER_BLOCKS)):
+        refuse("messages", "Claude takes text, images, documents and blocks of its own, no other parts")
+    return dict(part)
+
+
+def _image(part: Mapping[str, Any]) -> dict[str, Any]:
+    url = address_of(part)
     rest = {key: value for key, value in part.items() if key not in ("type", "image_url")}
     image = data_image(url)
     if image is None:
@@ -66,45 +99,73 @@ def _block(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answered(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content, refusal = message.get("content"), message.get("refusal")
+    blocks: list[dict[str, Any]]
+    if isinstance(content, str):
+        blocks = [{"type": "text", "text": content}]
+    else:
+        blocks = [_said(part) for part in parts_of(content)]
+    if isinstance(refusal, str):
+        blocks.append({"type": "text", "text": refusal})
     # The API itself returns empty texts, and refuses them when they come back.
-    blocks = [
-        block
-        for block in _blocks(message.get("content"))
-        if block.get("type") != "text" or block.get("text", "").strip()
-    ]
-    for call_id, function in calls_of(message):
-        arguments = tool_input(function.get("arguments"))
-        blocks.append({"type": "tool_use", "id": call_id, "name": function.get("name"), "input": arguments})
+    blocks = [block for block in blocks if not _is_blank(block)]
+    if message.get("tool_calls"):
+        for call_id, function in calls_of(message):
+            arguments = tool_input(function.get("arguments"))
+            blocks.append({"type": "tool_use", "id": call_id, "name": function["name"], "input": arguments})
     return blocks
 
 
+def _said(part: Mapping[str, Any]) -> dict[str, Any]:
+    if part.get("type") == "refusal":  # it is what the assistant said; Claude has no block of its own for it
+        return {"type": "text", "text": text_of(part, "refusal")}
+    return _block(part)
+
+
 def _result(message: Mapping[str, Any]) -> dict[str, Any]:
-    content = message.get("content")
+    content, call_id = message.get("content"), answered_call(message)
+    if not call_id:
+        refuse("messages", "a message of a tool needs the `tool_call_id` of the call that it answers")
     block = {
         "type": "tool_result",
-        "tool_use_id": message.get("tool_call_id"),
+        "tool_use_id": call_id,
         "content": content if isinstance(content, str) else _blocks(content),
     }
     return {**block, "is_error": True} if message.get("is_error") else block
 
 
 def translate_tools(params: dict[str, Any]) -> None:
-    """Puts tools, the choice among them and `parallel_tool_calls` into Claude's shape, in place."""
-    if "tools" in params:
-        params["tools"] = [_tool(tool) for tool in params["tools"]]
+    """Puts tools, the choice among them and `parallel_tool_calls` into Claude's shape, in place.
+
+    Raises:
+        InvalidParameters: if they are in no shape that is known.
+    """
+    tools = params.get("tools")
+    if tools is not None:
+        if not isinstance(tools, (list, tuple)):
+            refuse("tools", f"`tools` must be a list, not {type(tools).__name__}")
+        params["tools"] = [_tool(tool) for tool in tools]
     choice, parallel = params.get("tool_choice"), params.pop("parallel_tool_calls", None)
-    if isinstance(choice, str):
-        if choice not in _CHOICES:
-            refuse("tool_choice", "`tool_choice` must be 'auto', 'none', 'required' or a named function")
-        choice = {"type": _CHOICES[choice]}
-    elif isinstance(choice, Mapping) and choice.get("type") == "function":
-        choice = {"type": "tool", "name": (choice.get("function") or {}).get("name")}
-    if parallel is False and params.get("tools"):
+    if choice is not None:
+        choice = _choice(choice)
+    if parallel is False and tools:
         choice = {**(choice or {"type": "auto"})}
         if choice["type"] != "none":
             choice["disable_parallel_tool_use"] = True
     if choice is not None:
         params["tool_choice"] = choice
+
+
+def _choice(choice: Any) -> dict[str, Any]:
+    if isinstance(choice, str) and choice in _CHOICES:
+        return {"type": _CHOICES[choice]}
+    kind = choice.get("type") if isinstance(choice, Mapping) else None
+    function = choice.get("function") if kind == "function" else None
+    if isinstance(function, Mapping):
+        return {"type": "tool", "name": function.get("name")}
+    if not isinstance(kind, str) or kind == "function":
+        refuse("tool_choice", "`tool_choice` must be 'auto', 'none', 'required' or a named function")
+    return dict(choice)
 
 
 def _tool(tool: Any) -> Any:
@@ -116,7 +177,11 @@ def _tool(tool: Any) -> Any:
 
 
 def translate_format(params: dict[str, Any]) -> None:
-    """Puts `output_config.format`, which arrives as OpenAI's `response_format`, into Claude's shape, in place."""
+    """Puts `output_config.format`, which arrives as OpenAI's `response_format`, into Claude's shape, in place.
+
+    Raises:
+        InvalidParameters: if Claude has no such format.
+    """
     config = params.get("output_config")
     given = config.get("format") if isinstance(config, dict) else None
     if config is None or not isinstance(given, Mapping):

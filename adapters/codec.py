@@ -7,19 +7,21 @@ protocols have in common stands here: the steps of a codec, and the life of a st
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..pipeline import Chunk, InvalidParameters, Problem, ProviderError, Reply, Request, TruncatedStream, Unavailable
 from .classify import classify_event, classify_response
 from .params import Schema
-from .shapes import any_json, refuse_infinite, to_json
+from .shapes import any_json, refuse_infinite, to_json, unsayable
 
 __all__ = ["Codec", "Headers", "HttpCall", "StreamDecoder", "in_stream"]
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
+
+_SHORT = 100_000  # bytes of a body
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,15 @@ class Codec(ABC):
     def check(self, request: Request) -> tuple[Problem, ...]:
         """Everything that is wrong with the request, found without sending it; empty if it may be sent."""
         problems = self.schema.check(request.params, request.model)
+        # What is wrong by itself is left out of the rest, which relies on good values.
+        request = _without(request, problems)
         try:
-            self.body(request)
+            self._written(request)
         except InvalidParameters as error:
+            problems += error.problems
             known = {problem.parameter for problem in problems}
-            problems += tuple(problem for problem in error.problems if problem.parameter not in known)
+            infinite = unsayable(_without(request, problems).params, request.messages)
+            problems += tuple(problem for problem in infinite if problem.parameter not in known)
         return problems
 
     def encode(self, request: Request) -> HttpCall:
@@ -73,9 +79,21 @@ class Codec(ABC):
         Raises:
             InvalidParameters: if it cannot be said, or not in JSON.
         """
-        refuse_infinite(request.params)
+        body, changes = self._written(request)
+        return HttpCall(self.path, self.headers(request.stream), body, request.stream, changes)
+
+    def _written(self, request: Request) -> tuple[bytes, Mapping[str, str]]:
         body, changes = self.body(request)
-        return HttpCall(self.path, self.headers(request.stream), to_json(body), request.stream, changes)
+        try:
+            data = to_json(body)
+        except InvalidParameters:
+            refuse_infinite(request.params, request.messages)  # which can say where it is
+            raise
+        # The encoder writes NaN and infinities as null, among others. To search a short body for it is faster than to
+        # walk through all values; a long one is long because of its texts, which a walk passes by.
+        if len(data) > _SHORT or b"null" in data:
+            refuse_infinite(request.params, request.messages)
+        return data, changes
 
     def decode(self, status: int, headers: Headers, body: bytes) -> Reply:
         """Understands a whole answer.
@@ -121,6 +139,15 @@ class Codec(ABC):
     @abstractmethod
     def decoder(self) -> StreamDecoder:
         """A decoder for one stream."""
+
+
+def _without(request: Request, problems: Iterable[Problem]) -> Request:
+    wrong = {problem.parameter for problem in problems}
+    if not wrong:
+        return request
+    return request.replace(
+        params={name: value for name, value in request.params.items() if isinstance(name, str) and name not in wrong}
+    )
 
 
 class _Framing(Protocol[T]):

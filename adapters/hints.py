@@ -8,7 +8,7 @@ from typing import Final
 
 from ..pipeline import ErrorClass
 
-__all__ = ["hint_for"]
+__all__ = ["hint_for", "with_model"]
 
 _KEYS: Final[Mapping[str, str]] = {
     "openai": "check OPENAI_API_KEY",
@@ -46,6 +46,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "account_disabled": "the account is disabled; ask the provider",
     "truncated_stream": "",
 }
+_PULL = "run `ollama pull "
 _MODEL_NAME = re.compile(r"""model:? ?["'`]([\w./:@-]{1,100})["'`]""", re.I)
 
 
@@ -60,7 +61,7 @@ def hint_for(provider: str, error_class: ErrorClass, reason: str, message: str) 
     if error_class is ErrorClass.MODEL_NOT_FOUND:
         if provider == "ollama":
             named = _MODEL_NAME.search(message)
-            return f"run `ollama pull {named[1] if named else 'MODEL'}`"
+            return f"{_PULL}{named[1] if named else 'MODEL'}`"
         if provider == "llama_cpp":
             return "check the model's path or name"
         return "check the model's name, and whether the key may use it"
@@ -73,3 +74,8 @@ def hint_for(provider: str, error_class: ErrorClass, reason: str, message: str) 
     if reason in ("connection_refused", "connection"):
         return _NOT_RUNNING.get(provider, "")
     return ""
+
+
+def with_model(hint: str, model: str) -> str:
+    """The hint with the model that was asked for, in place of what the provider called one: it may quote anything."""
+    return f"{_PULL}{model}`" if hint.startswith(_PULL) and model else hint

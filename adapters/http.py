@@ -8,137 +8,32 @@ once instead of for every call, pooled connections, and whatever is mounted on a
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl, unquote
 
-from ..pipeline import AuthenticationFailed, ErrorClass, ProviderError, Secret, TimedOut, TruncatedStream, Unavailable
+from ..pipeline import AuthenticationFailed, ErrorClass, ProviderError, Secret, TimedOut
 from .classify import classify_exception
 from .codec import HttpCall
+from .environment import address_of
+from .incoming import MAX_BODY, WAITED, Incoming, Now
+from .links import harmless, waited
 
 if TYPE_CHECKING:
     import requests
 
 __all__ = ["MAX_BODY", "WAITED", "HttpTransport", "Incoming", "Transport"]
 
-MAX_BODY = 64 * 1024 * 1024
-"""The longest body of a complete reply that is accepted, in bytes, after decompression."""
-
-WAITED = "read"
-"""The reason of a TimedOut that says: the moment came; only who set the moment knows which clock that is."""
-
-_PIECE = 65536
-Now = Callable[[], float]
-
-
-class Incoming:
-    """A response whose headers are here and whose body is arriving.
-
-    One thread reads; any thread may close.
-
-    Attributes:
-        status: the HTTP status.
-        headers: the headers; names are case-insensitive.
-    """
-
-    __slots__ = ("_closed", "_encoded", "_now", "_provider", "_raw", "_reading", "_wire", "headers", "status")
-
-    def __init__(self, response: requests.Response, provider: str, now: Now) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        self._raw: Any = response.raw
-        self._provider = provider
-        self._now = now
-        # None where a user's own session brings connections of another kind: see _clamp.
-        self._wire: Any = getattr(getattr(self._raw, "connection", None), "wire", None)
-        self._encoded = "content-encoding" in self.headers
-        self._reading = threading.Lock()
-        self._closed = False
-
-    def read(self, until: float) -> bytes:
-        """The next piece of the body, as soon as there is one.
-
-        Args:
-            until: the moment on the clock at which waiting ends.
-
-        Returns:
-            At most 128 KiB; b"" at the end of the body, or once it is closed.
-
-        Raises:
-            TimedOut: with reason WAITED, if the moment comes first.
-            TruncatedStream: if the connection breaks.
-            Unavailable: with reason "malformed_response", if the body is not encoded as its headers say.
-        """
-        try:
-            with self._reading:
-                if self._closed:
-                    return b""
-                if self._wire is not None:
-                    self._wire.until = until
-                else:
-                    self._clamp(until)
-                data: bytes = self._raw.read1(_PIECE, decode_content=self._encoded)
-                if data and self._wire is not None and not self._encoded:
-                    data += self._wire.at_hand()
-        except Exception as error:
-            closed = self._closed
-            self.close()
-            if closed:  # by another thread, which woke this one
-                return b""
-            raise self._meaning(error) from error
-        if self._closed:
-            self._dispose()
-            return b""
-        return data
-
-    def read_all(self, until: float, limit: int = MAX_BODY) -> bytes:
-        """The rest of the body; the connection is free for the next request afterwards.
-
-        Raises:
-            ProviderError: as `read`; Unavailable with reason "malformed_response" beyond `limit` bytes.
-        """
-        pieces: list[bytes] = []
-        size = 0
-        while piece := self.read(until):
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                self.close()
-                raise Unavailable(f"the answer has more than {limit} bytes", reason="malformed_response")
-        return b"".join(pieces)
-
-    def close(self) -> None:
-        """Ends the response; unless its body was read to the end, closes its connection at once. Can be repeated."""
-        self._closed = True
-        if self._wire is not None:
-            self._wire.wake()
-        self._dispose()
-
-    def _dispose(self) -> None:
-        # urllib3's own close is not made for two threads: whoever reads does it when it is back.
-        if self._reading.acquire(blocking=False):
-            try:
-                self._raw.close()
-            finally:
-                self._reading.release()
-
-    def _clamp(self, until: float) -> None:
-        left = until - self._now()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        sock = getattr(getattr(self._raw, "connection", None), "sock", None)
-        if sock is not None:
-            sock.settimeout(min(left, threading.TIMEOUT_MAX))
-
-    def _meaning(self, error: Exception) -> ProviderError:
-        meant = classify_exception(self._provider, error)
-        if meant.error_class is ErrorClass.TIMEOUT:
-            meant.reason = WAITED
-        if meant.error_class is ErrorClass.UNAVAILABLE and meant.reason != "malformed_response":
-            return TruncatedStream()  # however it broke, it broke in the middle
-        return meant
+_TELLING = re.compile(r"auth|key|token|secret|cookie|password", re.I)
+_SCHEMES = re.compile(r"(?:Bearer|Basic|Token)\s+", re.I)
+_SHORTEST = 4  # characters; a shorter secret is none, and starring it out would only make a riddle of every message
+_SHORTEST_IN_QUERY = 8  # there, most values are no secrets: `?v=1`
 
 
 class Transport(Protocol):
@@ -152,33 +47,58 @@ class Transport(Protocol):
 
 
 class _Opened(NamedTuple):
-    """What is looked up once, on first use. Never shown: the headers hold the key."""
+    """What is looked up once, on first use. Never shown: the headers hold the key.
 
+    Attributes:
+        process: whose connections these are. A forked process has copies of its parent's, and would get its answers.
+    """
+
+    process: int
     sockets: ModuleType
     session: requests.Session
     settings: dict[str, Any]
     headers: dict[str, str]
+    secrets: tuple[Secret, ...]
 
 
-def shown_url(url: str) -> str:
-    """The URL as it may be shown: without a user and password."""
-    return re.sub(r"//[^/@]*@", "//***@", url)
+_inherited: list[_Opened] = []  # kept for ever: to free it would take locks that a fork may have left taken
+_transports: weakref.WeakSet[HttpTransport] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for transport in list(_transports):
+        transport._opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class HttpTransport:
-    """Sends to one base URL, over pooled connections. Thread-safe.
+    """Sends to one base URL, over pooled connections. Thread-safe; after a fork, each process has its own.
+
+    Resolving the name of a host cannot be interrupted: if that takes longer than the time there is, the error comes
+    when the resolver returns.
 
     Args:
-        base_url: where the provider is, with the part of the path that all requests share.
+        base_url: where the provider is, with the part of the path that all requests share. A query in it
+            (`?api-version=...`) follows the path of every request; its values are never shown.
         provider: whose errors these are, for the classifier.
         headers: sent with every request, unless empty; what holds a key as Secret.
-        secrets: the keys themselves, so that no error can show one.
+        secrets: the keys themselves, so that no error can show one. What is a Secret in the headers, or by its name
+            holds a key, is one of them anyway.
         pool: connections kept open for reuse, 1 or more; more threads than that open further ones.
         session: a `requests.Session` of the caller's, with its adapters, proxies and certificates; it is not
-            closed. What it mounts itself is not held to the clock as strictly: a timeout for each receive.
+            closed, but in a forked process, whose idle connections are its parent's. What it mounts itself is not
+            held to the clock as strictly: a timeout for each receive.
+
+    Attributes:
+        base_url: the URL without its query.
+        address: host and port.
+        secrets: all that no error may show.
 
     Raises:
-        ValueError: if the URL is none, or a header cannot be sent.
+        ValueError: if the URL is none, has a user, a password or a fragment, or a header cannot be sent.
         AuthenticationFailed: with reason "bad_key", if a key cannot be sent.
     """
 
@@ -192,26 +112,27 @@ class HttpTransport:
         pool: int = 64,
         session: requests.Session | None = None,
     ) -> None:
-        self.base_url = base_url.strip().rstrip("/")
-        if not self.base_url.lower().startswith(("http://", "https://")):
-            raise ValueError("base_url must begin with http:// or https://")
+        self.base_url, self._query, host, port = address_of(base_url)
+        self.address = (host, port)
         if pool < 1:
             raise ValueError(f"pool must be 1 or more, not {pool!r}")
         self.provider = provider
         given = {"User-Agent": "mainstay", **(headers or {})}
         self._headers = {name: _sendable(name, value, provider) for name, value in given.items() if value}
-        self.secrets = tuple(secret for secret in secrets if secret)
+        found = [*secrets, *_secrets_in(self._headers), *_values_of(self._query)]
+        self.secrets = tuple(dict.fromkeys(secret for secret in found if len(secret.reveal()) >= _SHORTEST))
         self._pool = pool
         self._session = session
         self._opened: _Opened | None = None
         self._opening = threading.Lock()
+        _transports.add(self)
 
     def send(self, call: HttpCall, *, connect: float, until: float, now: Now) -> Incoming:
         """Sends a request and waits for the status and headers of its response.
 
         Args:
             call: the request.
-            connect: seconds that a connection may take, for each address that the name has.
+            connect: seconds that a connection may take: all addresses of the name, proxies and TLS.
             until: the moment on the clock at which waiting ends, for all of it.
             now: the clock.
 
@@ -219,31 +140,42 @@ class HttpTransport:
             TimedOut: with reason "connect", or WAITED for the rest.
             ProviderError: if the provider cannot be reached.
         """
-        opened = self._opened or self._open()
-        url = self.base_url + call.path
+        opened = self._opened
+        if opened is None or opened.process != os.getpid():
+            opened = self._open()
+        url = f"{self.base_url}{call.path or '/'}{self._query}"
         headers = {**opened.headers, **call.headers, "Content-Length": str(len(call.body))}
         prepared = opened.sockets.prepared(call.method, url, headers, call.body)
         left = until - now()
         if left <= 0:
             raise TimedOut(reason=WAITED)
-        opened.sockets.MOMENT.set(until, now)
+        opened.sockets.MOMENT.set(until, connect, now)
         try:
             response = opened.session.get_adapter(url).send(
                 prepared, stream=True, timeout=(min(connect, left), left), **opened.settings
             )
+            return Incoming(response, self.provider, now, opened.secrets)
         except Exception as error:  # noqa: BLE001 - requests lets urllib3's, ssl's and the system's own through
-            raise self._meaning(error, connecting=connect < left) from self._harmless(error)
-        return Incoming(response, self.provider, now)
+            failure = self._meaning(error, connecting=connect < left)
+            cause = harmless(error, opened.secrets)
+        try:
+            raise failure from cause  # out here, so that the original is no context either, unless it is the cause
+        finally:
+            del failure, cause, prepared, headers, opened  # the traceback holds this frame, which would hold the key
 
     def close(self) -> None:
         """Closes the idle connections; those in use close when their response ends. It can be used again."""
         with self._opening:
             opened, self._opened = self._opened, None
-        if opened is not None and self._session is None:
+        if opened is None:
+            return
+        if opened.process != os.getpid():
+            self._leave(opened)
+        elif self._session is None:
             opened.session.close()
 
     def __repr__(self) -> str:
-        return f"HttpTransport({shown_url(self.base_url)!r})"
+        return f"HttpTransport({self.base_url + ('?***' if self._query else '')!r})"
 
     def _open(self) -> _Opened:
         import requests
@@ -251,7 +183,11 @@ class HttpTransport:
         from . import sockets
 
         with self._opening:
-            if self._opened is None:
+            opened = self._opened
+            if opened is not None and opened.process != os.getpid():
+                self._leave(opened)
+                opened = None
+            if opened is None:
                 session = self._session
                 if session is None:
                     session = requests.Session()
@@ -260,27 +196,60 @@ class HttpTransport:
                     session.mount("http://", adapter)
                 # Looked up for every call, this would cost as much as a quarter of it; none of it changes.
                 found = session.merge_environment_settings(self.base_url, {}, True, None, None)
-                self._opened = _Opened(
+                self._opened = opened = _Opened(
+                    os.getpid(),
                     sockets,
                     session,
                     {name: found[name] for name in ("proxies", "verify", "cert")},
                     {n: v.reveal() if isinstance(v, Secret) else v for n, v in self._headers.items()},
+                    (*self.secrets, *_passwords_in((found["proxies"] or {}).values())),
                 )
-            return self._opened
+            return opened
+
+    def _leave(self, opened: _Opened) -> None:
+        """Gives up what a fork brought along: only our copies are closed, nothing is shut down or said to a server."""
+        _inherited.append(opened)
+        if self._session is not None:
+            opened.session.close()
+        else:
+            for adapter in opened.session.adapters.values():
+                if isinstance(adapter, opened.sockets.ClockedAdapter):
+                    adapter.abandon()
 
     def _meaning(self, error: Exception, connecting: bool) -> ProviderError:
+        if waited(error):
+            return TimedOut(reason=WAITED)
         meant = classify_exception(self.provider, error)
         # A connection that had no more time than the whole has run out of that.
         if meant.error_class is ErrorClass.TIMEOUT and not (connecting and meant.reason == "connect"):
             meant.reason = WAITED
         return meant
 
-    def _harmless(self, error: Exception) -> Exception | None:
-        """The error as a cause: without the request, which has the key in its headers; None if its text has it."""
-        if getattr(error, "request", None) is not None:
-            error.request = None  # type: ignore[attr-defined]
-        text = repr(error)
-        return None if any(secret.reveal() in text for secret in self.secrets) else error
+
+def _secrets_in(headers: Mapping[str, str | Secret]) -> Iterator[Secret]:
+    for name, value in headers.items():
+        if isinstance(value, Secret) or _TELLING.search(name):
+            text = value.reveal() if isinstance(value, Secret) else value
+            yield Secret(text)
+            yield Secret(_SCHEMES.sub("", text, count=1))
+
+
+def _values_of(query: str) -> Iterator[Secret]:
+    pieces = [piece.partition("=")[2] for piece in query[1:].split("&")]
+    for value in (*pieces, *(value for _, value in parse_qsl(query[1:]))):
+        if len(value) >= _SHORTEST_IN_QUERY:
+            yield Secret(value)
+
+
+def _passwords_in(proxies: Iterable[str]) -> Iterator[Secret]:
+    for proxy in proxies:
+        user, at, _ = proxy.rpartition("@")
+        name, _, password = user.rpartition("//")[2].partition(":")
+        if at and len(password) >= _SHORTEST:
+            yield Secret(password)
+            yield Secret(unquote(password))
+            pair = f"{unquote(name)}:{unquote(password)}"
+            yield Secret(base64.b64encode(pair.encode("latin-1", "replace")).decode())  # as requests sends it
 
 
 def _sendable(name: str, value: str | Secret, provider: str) -> str | Secret:

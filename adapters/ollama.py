@@ -8,6 +8,7 @@ long without a word, so `truncate` is false unless the caller says otherwise, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from secrets import token_hex
 from typing import Any
 
 from msgspec import Struct
@@ -15,20 +16,10 @@ from msgspec.json import Decoder
 
 from ..pipeline import Chunk, Partial, Reply, Request, ToolCall, ToolCallDelta, TruncatedStream, Usage
 from .codec import Codec, Headers, StreamDecoder, in_stream
+from .history import address_of, answered_call, calls_of, data_image, parts_of, text_of, tool_input
+from .mending import Menders, mended
 from .schemas import OLLAMA
-from .shapes import (
-    Mender,
-    any_json,
-    calls_of,
-    count,
-    data_image,
-    from_json,
-    malformed,
-    parts_of,
-    refuse,
-    tool_arguments,
-    tool_input,
-)
+from .shapes import any_json, count, from_json, malformed, refuse, tool_arguments
 from .stream import Lines
 
 __all__ = ["OllamaCodec"]
@@ -97,13 +88,13 @@ class OllamaCodec(Codec):
         message = line.message
         if message is None:
             raise malformed("the answer has no message")
-        calls = tuple(ToolCall(delta.id, delta.name, delta.arguments) for delta in _calls(message.tool_calls, 0))
+        text, reasoning = mended(message.content or ""), mended(message.thinking or "")
+        calls = tuple(ToolCall(part.id, part.name, mended(part.arguments)) for part in _calls(message.tool_calls, 0))
         if not line.done:  # its guard against repetition ends an answer like this
-            partial = Partial(message.content or "", message.thinking or "", calls, _usage(line))
-            raise TruncatedStream(partial=partial)
+            raise TruncatedStream(partial=Partial(text, reasoning, calls, _usage(line)))
         return Reply(
-            message.content or "",
-            reasoning=message.thinking or "",
+            text,
+            reasoning=reasoning,
             tool_calls=calls,
             finish_reason=_finish(line, bool(calls)),
             native_finish_reason=line.done_reason,
@@ -123,7 +114,7 @@ class _Decoder(StreamDecoder):
     def __init__(self, provider: str) -> None:
         super().__init__(Lines())
         self._provider = provider
-        self._mend = Mender()
+        self._mend = Menders()
         self._named = False
         self._calls = 0
 
@@ -135,11 +126,13 @@ class _Decoder(StreamDecoder):
         message = line.message
         if message is not None:
             if message.content:
-                chunk.text = self._mend(message.content)
+                chunk.text = self._mend.text(message.content)
             if message.thinking:
-                chunk.reasoning = message.thinking
+                chunk.reasoning = self._mend.reasoning(message.thinking)
             if message.tool_calls:
                 chunk.tool_calls = _calls(message.tool_calls, self._calls)
+                for part in chunk.tool_calls:  # they come whole
+                    part.arguments = mended(part.arguments)
                 self._calls += len(chunk.tool_calls)
         if not self._named and line.model:
             self._named = True
@@ -148,6 +141,7 @@ class _Decoder(StreamDecoder):
             chunk.usage = _usage(line)
             chunk.finish_reason = _finish(line, self._calls > 0)
             chunk.native_finish_reason = line.done_reason
+            self._mend.finish(chunk)
             self.done = True
         chunks.append(chunk)
 
@@ -162,10 +156,15 @@ def _finish(line: _Line, calls: bool) -> str:
 
 
 def _calls(calls: Iterable[_Call] | None, first: int) -> list[ToolCallDelta]:
-    """Tool calls, which come whole. Without an id they get one: other providers need it to match the result."""
+    """Tool calls, which come whole. Without an id they get one: other providers need it to match the result.
+
+    It is made up at random, because a conversation may have many turns, and an id belongs to one call in all of them.
+    """
     named = [(call.id, call.function) for call in calls or () if call.function is not None]
     return [
-        ToolCallDelta(index, id_ or f"call_{index}", function.name or "", tool_arguments(function.arguments, "{}"))
+        ToolCallDelta(
+            index, id_ or f"call_{token_hex(6)}", function.name or "", tool_arguments(function.arguments, "{}")
+        )
         for index, (id_, function) in enumerate(named, first)
     ]
 
@@ -182,11 +181,11 @@ def _usage(line: _Line) -> Usage | None:
 
 
 def _conversation(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    names: dict[Any, Any] = {}  # the id of a tool call -> the tool's name, which is how Ollama matches results
+    names: dict[str | None, Any] = {}  # the id of a tool call -> the tool's name, which is how Ollama matches results
     turns: list[dict[str, Any]] = []
     for message in messages:
         role = message["role"]
-        turn: dict[str, Any] = {"role": "system" if role == "developer" else role, **_content(message.get("content"))}
+        turn: dict[str, Any] = {"role": "system" if role == "developer" else role, **_content(message)}
         calls = calls_of(message)
         if calls:
             turn["tool_calls"] = [_asked(call_id, function) for call_id, function in calls]
@@ -194,7 +193,7 @@ def _conversation(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
         if message.get("thinking"):
             turn["thinking"] = message["thinking"]
         if role == "tool":
-            call_id = message.get("tool_call_id")
+            call_id = answered_call(message)
             name = message.get("name") or message.get("tool_name") or names.get(call_id)
             if call_id:
                 turn["tool_call_id"] = call_id
@@ -204,30 +203,33 @@ def _conversation(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
     return turns
 
 
-def _content(content: Any) -> dict[str, Any]:
+def _content(message: Mapping[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
     if isinstance(content, str):
         return {"content": content}
-    texts, images = [], []
+    # A refusal is what the assistant said; Ollama has no other word for it.
+    texts, images = [refusal] if isinstance(refusal := message.get("refusal"), str) else [], []
     for part in parts_of(content):
         kind = part.get("type")
         if kind == "text":
-            texts.append(part.get("text") or "")
+            texts.append(part["text"])
         elif kind == "image_url":
-            images.append(_image(part.get("image_url")))
+            images.append(_image(address_of(part)))
+        elif kind == "refusal":
+            texts.append(text_of(part, "refusal"))
         else:
-            refuse("messages", f"Ollama takes text and images, not a part of type {kind!r}")
+            refuse("messages", "Ollama takes text and images, no other parts")
     turn: dict[str, Any] = {"content": "\n".join(texts)}
     return {**turn, "images": images} if images else turn
 
 
-def _image(address: Any) -> str:
-    url = address.get("url") if isinstance(address, Mapping) else address
-    image = data_image(url) if isinstance(url, str) else None
+def _image(url: str) -> str:
+    image = data_image(url)
     if image is None:
         refuse("messages", "Ollama fetches no images: give it as a data URI, 'data:image/png;base64,...'")
     return image.data
 
 
-def _asked(call_id: Any, function: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(call_id: str | None, function: Mapping[str, Any]) -> dict[str, Any]:
     asked = {"function": {"name": function.get("name"), "arguments": tool_input(function.get("arguments"))}}
     return {"id": call_id, **asked} if call_id else asked

@@ -14,10 +14,12 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
+from .classify import classify_event
 from .codec import Codec, Headers, StreamDecoder, in_stream
+from .mending import Menders, mended
 from .params import Schema
 from .schemas import OPENAI
-from .shapes import Mender, any_json, count, from_json, malformed, refuse, texts_of, to_json, tool_arguments
+from .shapes import any_json, count, from_json, malformed, price, refuse, texts_of, to_json, told, tool_arguments
 from .stream import SSE, Event
 
 __all__ = ["OpenAICodec"]
@@ -36,10 +38,25 @@ class _Function(Struct):
     arguments: Any = None  # JSON text; some servers send the object
 
 
+class _Custom(Struct):
+    """A call of a custom tool: its input is free text."""
+
+    name: str | None = None
+    input: Any = None
+
+
 class _Call(Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
+    custom: _Custom | None = None
+
+    @property
+    def asked(self) -> _Function:
+        """The function, or the custom tool in its place."""
+        if self.function is not None:
+            return self.function
+        return _Function() if self.custom is None else _Function(self.custom.name, self.custom.input)
 
 
 class _Message(Struct):
@@ -50,6 +67,14 @@ class _Message(Struct):
     reasoning: Any = None  # OpenRouter, Ollama
     reasoning_content: Any = None  # DeepSeek, llama.cpp, vLLM
     tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None  # what came before tool calls; some servers still send it
+
+    @property
+    def calls(self) -> list[_Call]:
+        """The tool calls, or the one function call of old."""
+        if self.tool_calls:
+            return self.tool_calls
+        return [] if self.function_call is None else [_Call(function=self.function_call)]
 
 
 class _Choice(Struct):
@@ -64,7 +89,7 @@ class _Answer(Struct):
     """A whole answer, or one chunk of it."""
 
     choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     id: Any = None
     model: Any = None
     error: Any = None
@@ -99,8 +124,9 @@ class OpenAICodec(Codec):
             refuse("n", "`n` must be 1: a reply holds one answer; ask again for another")
         if request.stream:
             body["stream"] = True
+            options = body.get("stream_options")
             # Without it the API tells no usage at all for a stream.
-            body.setdefault("stream_options", {"include_usage": True})
+            body["stream_options"] = {"include_usage": True, **(options if isinstance(options, Mapping) else {})}
         elif "stream_options" in body:
             refuse("stream_options", "`stream_options` is only for streams: leave it out, or set stream=True")
         return body, {}
@@ -116,12 +142,12 @@ class OpenAICodec(Codec):
         if choice.error or native == "error":
             raise _broken(choice, self.provider)
         return Reply(
-            _text(message.content) + (message.refusal or ""),
-            reasoning=_reasoning(message),
+            mended(_text(message.content) + (message.refusal or "")),
+            reasoning=mended(_reasoning(message)),
             tool_calls=[
-                ToolCall(call.id or "", call.function.name or "", tool_arguments(call.function.arguments))
-                for call in message.tool_calls or ()
-                if call.function is not None
+                ToolCall(call.id or "", call.asked.name or "", mended(tool_arguments(call.asked.arguments)))
+                for call in message.calls
+                if call.function is not None or call.custom is not None
             ],
             finish_reason=_FINISH.get(native or "", "unknown"),
             native_finish_reason=native,
@@ -137,23 +163,32 @@ class OpenAICodec(Codec):
 
 
 class _Decoder(StreamDecoder):
-    __slots__ = ("_last", "_mend", "_named", "_provider")
+    __slots__ = ("_at", "_ids", "_last", "_mend", "_named", "_provider")
 
     def __init__(self, provider: str) -> None:
         super().__init__(SSE())
         self._provider = provider
-        self._mend = Mender()
+        self._mend = Menders()
         self._named = False  # whether the answer's id and model were told
-        self._last = -1  # the tool call that a fragment without an index belongs to
+        self._ids: list[str] = []  # of the tool calls, in the order in which they began
+        self._at: dict[int, int] = {}  # the server's index -> the number of the call that it means now
+        self._last = -1  # the call that a fragment without an index belongs to
 
     def _take(self, frame: Event, chunks: list[Chunk]) -> None:
-        data = frame[1]
+        name, data = frame
+        if name == "error":
+            raise in_stream(self._provider, data)
         if not data.startswith(b"{"):
             self._take_odd(data, chunks)
             return
         answer = from_json(_ANSWER, data)
         if answer.error:
             raise in_stream(self._provider, data)
+        if not answer.choices and answer.usage is None:
+            # It says nothing of an answer; servers have more than one way to say an error.
+            error = classify_event(self._provider, any_json(data))
+            if error is not None:
+                raise error
         chunk = Chunk()
         for choice in answer.choices or ():
             if choice.error:
@@ -168,6 +203,7 @@ class _Decoder(StreamDecoder):
                     raise _broken(choice, self._provider)
                 chunk.finish_reason = _FINISH.get(native, "unknown")
                 chunk.native_finish_reason = native
+                self._mend.finish(chunk)
         if answer.usage is not None:
             chunk.usage = _usage(answer.usage)
         if not self._named and answer.id:
@@ -184,31 +220,47 @@ class _Decoder(StreamDecoder):
             self._take(("", stripped), chunks)
         elif stripped:
             # null, a number or a list says nothing, and is skipped; what is no JSON at all is an error.
-            from_json(_ANYTHING, stripped)
+            any_json(stripped)
 
     def _change(self, delta: _Message, chunk: Chunk) -> None:
         if delta.content:
-            chunk.text = self._mend(_text(delta.content))
+            chunk.text = self._mend.text(_text(delta.content))
         if delta.refusal:
-            chunk.text += self._mend(delta.refusal)
+            chunk.text += self._mend.text(delta.refusal)
         if delta.reasoning_content or delta.reasoning:
-            chunk.reasoning = _reasoning(delta)
-        if delta.tool_calls:
-            chunk.tool_calls = [part for call in delta.tool_calls if (part := self._fragment(call)) is not None]
+            chunk.reasoning = self._mend.reasoning(_reasoning(delta))
+        if delta.tool_calls or delta.function_call:
+            chunk.tool_calls = [part for call in delta.calls if (part := self._fragment(call)) is not None]
 
     def _fragment(self, call: _Call) -> ToolCallDelta | None:
-        if call.index is not None:
-            self._last = call.index
-        elif call.id or self._last < 0:  # without an index, an id begins the next call
-            self._last += 1
-        function = call.function or _Function()
-        arguments = tool_arguments(function.arguments)
-        if not (call.id or function.name or arguments):
+        number = self._number(call)
+        asked = call.asked
+        arguments = self._mend.arguments(number, tool_arguments(asked.arguments))
+        if not (call.id or asked.name or arguments):
             return None  # it moves nothing on, so it must not count as a sign of progress
-        return ToolCallDelta(self._last, call.id or "", function.name or "", arguments)
+        return ToolCallDelta(number, call.id or "", asked.name or "", arguments)
 
+    def _number(self, call: _Call) -> int:
+        """Which call a fragment belongs to.
 
-_ANYTHING: Decoder[Any] = Decoder()
+        By its index; but some servers give none, and some give 0 to every call: an id that is not the id of the
+        call at this index begins the next call.
+        """
+        place = call.index
+        number = self._last if place is None else self._at.get(place, -1)
+        known = self._ids[number] if number >= 0 else ""
+        other = number >= 0 and call.id and call.id != known and (known or place is None)
+        if other and call.id in self._ids:
+            number = self._ids.index(call.id)
+        elif other or number < 0:
+            number = len(self._ids)
+            self._ids.append("")
+        if call.id:
+            self._ids[number] = call.id
+        if place is not None:
+            self._at[place] = number
+        self._last = number
+        return number
 
 
 def _broken(choice: _Choice, provider: str) -> Exception:
@@ -223,16 +275,17 @@ def _reasoning(message: _Message) -> str:
     return _text(message.reasoning_content or message.reasoning)
 
 
-def _usage(usage: dict[str, Any] | None) -> Usage | None:
-    if not usage:
+def _usage(usage: Any) -> Usage | None:
+    if not usage or not isinstance(usage, dict):
         return None
     prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    cost = usage.get("cost")  # OpenRouter
-    return Usage(
-        count(usage.get("prompt_tokens")),
-        count(usage.get("completion_tokens")),
-        count(usage.get("total_tokens")),
-        count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
-        count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
-        float(cost) if isinstance(cost, (int, float)) else None,
+    return told(
+        Usage(
+            count(usage.get("prompt_tokens")),
+            count(usage.get("completion_tokens")),
+            count(usage.get("total_tokens")),
+            count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+            count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+            price(usage.get("cost")),  # OpenRouter
+        )
     )

@@ -36,6 +36,7 @@ PROVIDER_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         # The server does not check values; the runner reports them as its own failure.
         Rule(I, "bad_parameter", markers=(("option", "must be of type"), "invalid think value", "invalid model name",
                                           "model is required", "top_logprobs must be"), statuses=(0, 400, 500)),
+        Rule(I, "unsupported_feature", markers=("does not support",), statuses=(0, 400)),
         Rule(A, "signin", markers=("unauthorized",), statuses=(401,)),
         Rule(Q, "subscription", markers=("requires a subscription",)),
         Rule(M, "model", markers=("no longer compatible with your version", "file does not exist"), statuses=(0,
@@ -61,7 +62,8 @@ PROVIDER_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
 }  # fmt: skip
 
 STATUSES: Final[Mapping[int, tuple[ErrorClass, str]]] = {
-    **dict.fromkeys((400, 405, 406, 411, 412, 414, 415, 416, 422, 424, 431), (I, "bad_parameter")),
+    405: (I, "bad_endpoint"),
+    **dict.fromkeys((400, 406, 411, 412, 414, 415, 416, 422, 424, 431), (I, "bad_parameter")),
     501: (I, "not_supported"),
     401: (A, "bad_key"),
     403: (A, "permission"),

@@ -1,19 +1,21 @@
 """What of a provider's message may be shown: no key, no HTML, no prompt, and not more than a few lines.
 
-Providers quote what they were sent: OpenAI repeats a wrong key, llama.cpp a whole conversation. An error's
-`detail` ends up in logs and tickets, so it goes through here first.
+Providers quote what they were sent: OpenAI repeats a wrong key, llama.cpp a whole conversation. What an error says
+ends up in logs and tickets, so all of it goes through here first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ..pipeline import Secret
 
-__all__ = ["hide_keys", "safe_detail", "shorten", "title_of"]
+__all__ = ["Shortened", "clipped", "hide_keys", "repeats", "safe_detail", "shorten", "texts_of", "title_of"]
 
 _LONGEST = 300  # characters of a message that are kept
+_LOOKED_AT = 4000  # characters of a message that are looked at
 _WINDOW = 16  # characters in a row that make a repetition of the prompt
 _GRAM = _WINDOW // 2
 _SHORTEST_PROMPT = 4  # shorter prompts occur in ordinary sentences
@@ -32,6 +34,30 @@ _KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
      r"\1***"),
 )  # fmt: skip
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.I)
+_ESCAPED = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+# Words of the protocol and ids: they mean nothing, and occur in ordinary errors.
+_NO_PROMPT = frozenset({"role", "type", "id", "tool_call_id", "tool_use_id", "call_id", "file_id", "media_type",
+                        "mime_type", "format", "detail", "ttl", "signature"})  # fmt: skip
+_ENCODED = frozenset({"data", "file_data", "images", "b64_json"})
+# A value of a parameter counts only if somebody wrote it: "auto" and "required" occur in every other error.
+_WRITTEN = 16
+
+
+class Shortened(str):
+    """A message for people, which still knows the longer one that it comes from.
+
+    Whoever knows the exact keys must look for them in that one: in the short one a key may have lost its end. It
+    does not travel: a copy and a pickle are plain text.
+    """
+
+    __slots__ = ("whole",)
+
+    whole: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
 
 
 def hide_keys(text: str) -> str:
@@ -41,11 +67,25 @@ def hide_keys(text: str) -> str:
     return text
 
 
-def shorten(text: str) -> str:
-    """The text on one line, at most 300 characters long, without keys."""
-    # Cut before the patterns run: a message may be a megabyte. A key at the cut is longer than what is kept of it.
-    line = hide_keys(" ".join(text[: 4 * _LONGEST].split()))
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 3].rstrip() + "..."
+def clipped(text: str) -> str:
+    """As much of the text as is looked at; a word at the cut goes, since nobody could tell what it was."""
+    if len(text) <= _LOOKED_AT:
+        return text
+    kept = text[:_LOOKED_AT]
+    cut = kept.rsplit(None, 1)[-1:] if not text[_LOOKED_AT].isspace() else []
+    # A word longer than what is shown has its cut where nobody sees it.
+    return kept[: -len(cut[0])] if cut and len(cut[0]) <= _LONGEST else kept
+
+
+def shorten(text: str, secrets: Iterable[Secret] = ()) -> Shortened:
+    """The text on one line, at most 300 characters long, without keys, and first of all without those secrets."""
+    whole = clipped(text)
+    for secret in secrets:
+        whole = secret.hide_in(whole)
+    line = hide_keys(" ".join(whole.split()))
+    short = Shortened(line if len(line) <= _LONGEST else line[: _LONGEST - 3].rstrip() + "...")
+    short.whole = whole
+    return short
 
 
 def title_of(html: str) -> str:
@@ -57,31 +97,51 @@ def title_of(html: str) -> str:
 def safe_detail(detail: str, secrets: Iterable[Secret], prompt_texts: Iterable[str]) -> str:
     """A message that may be shown, or "" if it repeats the prompt.
 
-    It repeats the prompt if any 16 characters in a row of it occur in a prompt text, or if a whole prompt text of
-    4 characters or more occurs in it. Takes time in proportion to the length of the prompts.
-
     Args:
-        detail: the provider's message.
+        detail: the provider's message; where `shorten` made it, the secrets are looked for in what it was made from.
         secrets: keys that were sent with the request.
-        prompt_texts: every text of the request's messages.
+        prompt_texts: every text of the request.
 
     Returns:
         The message with the secrets starred out, or "".
     """
-    # Providers quote the prompt as it is, or as the JSON that they were sent.
-    plain = detail.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t").replace("\\\\", "\\")
-    forms = {detail, plain}
+    short = shorten(getattr(detail, "whole", detail), secrets)
+    return "" if repeats((short, " ".join(short.whole.split())[:_LONGEST]), prompt_texts) else str(short)
+
+
+def repeats(texts: Iterable[str], prompt_texts: Iterable[str]) -> bool:
+    """Whether one of the texts repeats the prompt, as it is or as JSON, however its blanks and lines were changed.
+
+    It does if any 16 characters in a row of it occur in a prompt text, or if a whole prompt text of 4 characters or
+    more occurs in it. Takes time in proportion to the length of the prompts.
+    """
+    forms = {form for text in texts for form in _forms(text)}
     windows = {form[at : at + _WINDOW] for form in forms for at in range(len(form) - _WINDOW + 1)}
     grams = {form[at : at + _GRAM] for form in forms for at in range(len(form) - _GRAM + 1)}
-    for prompt in prompt_texts:
-        whole = prompt.strip()
-        if len(whole) >= _SHORTEST_PROMPT and any(whole in form for form in forms):
-            return ""
-        if windows and _shares_window(prompt, windows, grams):
-            return ""
-    for secret in secrets:
-        detail = secret.hide_in(detail)
-    return hide_keys(detail)
+    for text in prompt_texts:
+        # The prompt may hold JSON itself, such as a tool's arguments, which the provider then shows decoded.
+        for prompt in _forms(text, times=1):
+            if len(prompt) >= _SHORTEST_PROMPT and any(prompt in form for form in forms):
+                return True
+            if windows and _shares_window(prompt, windows, grams):
+                return True
+    return False
+
+
+def _forms(text: str, times: int = 4) -> Iterator[str]:
+    """The text with single blanks, as it is and with its JSON escapes undone, up to so many times."""
+    yield " ".join(text.split())
+    for _ in range(times):
+        plain = _ESCAPED.sub(_unescape, text) if "\\" in text else text
+        if plain == text:
+            return
+        # Beyond U+FFFF an escape is half a character.
+        text = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        yield " ".join(text.split())
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16)) if found[1] else _ESCAPES.get(found[2], found[2])
 
 
 def _shares_window(prompt: str, windows: set[str], grams: set[str]) -> bool:
@@ -96,3 +156,39 @@ def _shares_window(prompt: str, windows: set[str], grams: set[str]) -> bool:
         ):
             return True
     return False
+
+
+def texts_of(messages: Iterable[Mapping[str, Any]], params: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Every text that the caller wrote, in the messages and in the parameters: what no error may repeat.
+
+    Left out are roles, types and ids, images and files in base64, and of the parameters what the protocol names:
+    single words, and the names of functions.
+    """
+    for message in messages:
+        yield from _texts(message, _NO_PROMPT)
+    for value in (params or {}).values():
+        for text in _texts(value, _NO_PROMPT | {"name"}):
+            if len(text) >= _WRITTEN or any(map(str.isspace, text)):
+                yield text
+
+
+def _texts(value: Any, left_out: frozenset[str]) -> Iterator[str]:
+    waiting: list[tuple[str, Any]] = [("", value)]
+    seen: set[int] = set()  # nothing has been sent yet where messages hold themselves
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, str):
+            if not _is_encoded(key, value):
+                yield value
+        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, Mapping):
+                waiting.extend((name, item) for name, item in value.items() if name not in left_out)
+            else:
+                waiting.extend((key, item) for item in value)
+
+
+def _is_encoded(key: str, text: str) -> bool:
+    if text[:5].lower() == "data:" and ";base64," in text[:200]:
+        return True
+    return key in _ENCODED and len(text) > 64 and not any(map(str.isspace, text[:400]))

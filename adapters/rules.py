@@ -45,7 +45,8 @@ class Rule:
 
 # Statuses under which "timed out" in a message is about the server, not about an image that it should have fetched.
 _SERVER = (0, 200, 408, 429, 499, 500, 502, 503, 504, 520, 522, 524, 529)
-_NOT_OURS = (0, 200, 400, 403, 404, 409, 413, 422, 424, 451, 500)
+# Statuses under which words about limits mean one; elsewhere they are the name of a tool, or quoted.
+_LIMIT = (0, 200, 402, 403, 413, 429, *range(500, 600))
 
 GENERIC: Final[tuple[Rule, ...]] = (
     # What cannot ever fit, although the status says "later".
@@ -218,8 +219,9 @@ GENERIC: Final[tuple[Rule, ...]] = (
     # Before the timeouts: a model that did not start in time is no answer that took too long.
     Rule(U, "model_load", markers=(("timed out waiting for", "to start"), "loading model", "model is loading",
                                    "currently loading", "is still loading", "model load")),
+    Rule(T, "upstream", codes=("request_body_timeout",)),  # a 400
     Rule(T, "upstream",
-         codes=("timeout", "timeout_error", "request_body_timeout", "modeltimeoutexception", "deadline_exceeded",
+         codes=("timeout", "timeout_error", "modeltimeoutexception", "deadline_exceeded",
                 "request_timeout", "upstream_timeout", "vector_store_timeout", "gateway_timeout"),
          markers=("timed out", "timeout", "deadline exceeded", "deadline expired"), statuses=_SERVER),
     Rule(R, "upstream", codes=("capacity_exhausted",),
@@ -240,20 +242,26 @@ GENERIC: Final[tuple[Rule, ...]] = (
                                 "process no longer running", "enginedeaderror", "engine core", "has crashed")),
     Rule(U, "conflict", codes=("conflict_error",)),
     Rule(R, "daily_limit", markers=(("rate limit", "per day"), ("rate limit", "(rpd)"), ("rate limit", "(tpd)")),
-         kinds=("daily_limit_exceeded",)),
-    Rule(R, "tokens", kinds=("tokens",),
+         statuses=_LIMIT),
+    Rule(R, "daily_limit", kinds=("daily_limit_exceeded",)),
+    Rule(R, "tokens", statuses=_LIMIT,
          markers=("tokens per min", "token rate limit", "tokens per minute", "tokens per hour",
                   ("number of request tokens", "exceeded"))),
-    Rule(R, "requests", kinds=("requests",), markers=("requests per min", "requests per hour", "call rate limit",
-                                                      "requests per second", "free-models-per-min")),
-    Rule(R, "slow_down", codes=("slow_down", "ramp_limit_exceeded"), markers=("slow down",)),
-    Rule(R, "concurrency", codes=("concurrency_limit_exceeded",), markers=("concurrency limit", "concurrent requests",
-                                                                           "too many concurrent")),
-    Rule(R, "requests",
+    Rule(R, "requests", statuses=_LIMIT, markers=("requests per min", "requests per hour", "call rate limit",
+                                                  "requests per second", "free-models-per-min")),
+    Rule(R, "slow_down", codes=("slow_down", "ramp_limit_exceeded")),
+    Rule(R, "slow_down", markers=("slow down",), statuses=_LIMIT),
+    Rule(R, "concurrency", codes=("concurrency_limit_exceeded",)),
+    Rule(R, "concurrency", markers=("concurrency limit", "concurrent requests", "too many concurrent"),
+         statuses=_LIMIT),
+    Rule(R, "requests", statuses=_LIMIT,
          markers=("rate limit", "rate-limit", "ratelimit", "rate_limit", "too many requests", "throttl",
                   "quota exceeded",
                   "resource has been exhausted", "resource exhausted", "request limit", "retry after",
-                  "error code: 1015", "requests too fast", "too frequent"),
+                  "error code: 1015", "requests too fast", "too frequent")),
+    Rule(R, "tokens", kinds=("tokens",)),
+    Rule(R, "requests", kinds=("requests",)),
+    Rule(R, "requests",
          kinds=("rate_limit_exceeded", "rate_limit_error", "ratelimitreached", "ratelimiterror", "rate_limited",
                 "throttlingexception", "throttling", "too_many_requests", "toomanyrequests", "resource_exhausted",
                 "request_limit_exceeded", "toomanyrequestsexception", "rate_limit", "limit_requests",

@@ -7,106 +7,41 @@ documentation and source. `tools`, `tool_choice`, `parallel_tool_calls` and, for
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
-from ..pipeline import Problem
 from .params import Schema
+from .schema_checks import (
+    GivenTwice,
+    NeedsTools,
+    Withdrawn,
+    biases,
+    budget,
+    claude_choice,
+    claude_format,
+    claude_metadata,
+    claude_stops,
+    claude_tools,
+    filled_stops,
+    listed,
+    metadata,
+    needs_logprobs,
+    ollama_format,
+    ollama_tools,
+    one_sampling,
+    openai_choice,
+    openai_format,
+    openai_tools,
+    sent_ollama_format,
+    sent_think,
+    unless_empty,
+)
 from .values import Param
 
-__all__ = ["CLAUDE", "OLLAMA", "OPENAI", "OPENAI_COMPATIBLE"]
+__all__ = ["CLAUDE", "CLAUDE_WITHOUT_SAMPLING", "OLLAMA", "OPENAI", "OPENAI_COMPATIBLE"]
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _CLAUDE_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _INT64 = 2**63
-
-
-def _biases(value: Mapping[Any, Any]) -> str:
-    fine = all(
-        isinstance(token, (str, int)) and type(bias) in (int, float) and -100 <= bias <= 100
-        for token, bias in value.items()
-    )
-    return "" if fine else "a mapping of token ids to numbers from -100 to 100"
-
-
-def _metadata(value: Mapping[Any, Any]) -> str:
-    fine = all(
-        isinstance(key, str) and len(key) <= 64 and isinstance(item, str) and len(item) <= 512
-        for key, item in value.items()
-    )
-    return "" if fine else "a mapping of strings of at most 64 characters to strings of at most 512"
-
-
-def _format(value: Mapping[Any, Any]) -> str:
-    if value.get("type") in ("text", "json_object"):
-        return ""
-    if value.get("type") == "json_schema" and isinstance(value.get("json_schema"), Mapping):
-        return ""
-    return "{'type': 'text'}, {'type': 'json_object'} or {'type': 'json_schema', 'json_schema': {...}}"
-
-
-def _claude_format(value: Mapping[Any, Any]) -> str:
-    if value.get("type") == "text":
-        return ""
-    if value.get("type") == "json_schema" and any(
-        isinstance(value.get(key), Mapping) for key in ("json_schema", "schema")
-    ):
-        return ""
-    return "{'type': 'text'} or {'type': 'json_schema', 'json_schema': {...}}; Claude has no 'json_object'"
-
-
-def _claude_metadata(value: Mapping[Any, Any]) -> str:
-    fine = all(key == "user_id" and isinstance(item, str) for key, item in value.items())
-    return "" if fine else "{'user_id': '...'}, the only key that Claude takes"
-
-
-def _claude_stops(value: str | Sequence[str]) -> str:
-    blank = not value.strip() if isinstance(value, str) else not all(item.strip() for item in value)
-    return "strings that are not blank" if blank else ""
-
-
-def _ollama_format(value: str | Mapping[Any, Any]) -> str | Mapping[Any, Any] | None:
-    if isinstance(value, Mapping):
-        if value.get("type") == "text":
-            return None
-        if value.get("type") == "json_object":
-            return "json"
-        wrapped = value.get("json_schema")
-        if value.get("type") == "json_schema" and isinstance(wrapped, Mapping):
-            schema = wrapped.get("schema")
-            return schema if isinstance(schema, Mapping) else "json"
-    return value
-
-
-def _listed(value: str | Sequence[str]) -> list[str] | None:
-    return [value] if isinstance(value, str) else list(value) or None
-
-
-# An empty list of stops is refused by some models, and means what leaving it out means.
-def _unless_empty(value: str | Sequence[str]) -> str | list[str] | None:
-    return value if isinstance(value, str) else list(value) or None
-
-
-def _think(value: bool | str) -> bool | str:
-    return False if value == "none" else value
-
-
-def _needs_logprobs(params: Mapping[str, Any], model: str) -> Problem | None:
-    if "top_logprobs" not in params or params["top_logprobs"] is None or params.get("logprobs"):
-        return None
-    return Problem("top_logprobs", "`top_logprobs` needs `logprobs` to be True")
-
-
-# Claude 4.1, 4.5 and 4.6: "`temperature` and `top_p` cannot both be specified for this model."
-_ONE_SAMPLING = re.compile(r"(opus-4-1|(sonnet|haiku)-4-5|(opus|sonnet)-4-6)(?!\d)")
-
-
-def _one_sampling(params: Mapping[str, Any], model: str) -> Problem | None:
-    if params.get("temperature") is None or params.get("top_p") is None or not _ONE_SAMPLING.search(model):
-        return None
-    return Problem("top_p", f"`temperature` and `top_p` cannot both be given to {model}: use only one")
-
 
 _SHARED: tuple[Param, ...] = (
     Param("temperature", "number", 0, 2, about="Sampling temperature; higher is more random."),
@@ -114,14 +49,27 @@ _SHARED: tuple[Param, ...] = (
     Param("frequency_penalty", "number", -2, 2, about="Lowers tokens by how often they occurred."),
     Param("presence_penalty", "number", -2, 2, about="Lowers tokens that occurred at all."),
     Param("n", "integer", 1, 128, about="How many answers to make."),
-    Param("stop", ("string", "strings"), max_items=4, convert=_unless_empty, about="Strings that end the answer."),
+    Param(
+        "stop",
+        ("string", "strings"),
+        max_items=4,
+        test=filled_stops,
+        convert=unless_empty,
+        about="Strings that end the answer.",
+    ),
     Param("seed", "integer", -_INT64, _INT64 - 1, about="Best effort at the same answer again."),
     Param("logprobs", "boolean", about="Return the log probabilities of the tokens."),
     Param("top_logprobs", "integer", 0, 20, about="How many likely tokens to return; needs `logprobs`."),
-    Param("logit_bias", "object", test=_biases, about="Token id to bias, -100 to 100."),
-    Param("response_format", "object", test=_format, about="Text, JSON, or JSON of a schema."),
-    Param("tools", "array", about="Functions that the model may call."),
-    Param("tool_choice", ("string", "object"), about="'none', 'auto', 'required' or a named function."),
+    Param("logit_bias", "object", test=biases, about="Token id to bias, -100 to 100."),
+    Param("response_format", "object", test=openai_format, about="Text, JSON, or JSON of a schema."),
+    Param("tools", "array", test=openai_tools, about="Functions that the model may call."),
+    Param(
+        "tool_choice",
+        ("string", "object"),
+        choices=("none", "auto", "required"),
+        test=openai_choice,
+        about="'none', 'auto', 'required' or a named function.",
+    ),
     Param("parallel_tool_calls", "boolean", about="Whether several tools may be called at once."),
     Param("reasoning_effort", "string", choices=_EFFORTS, about="How much a reasoning model thinks."),
     Param("verbosity", "string", choices=("low", "medium", "high"), about="How long answers are."),
@@ -132,7 +80,7 @@ _SHARED: tuple[Param, ...] = (
         about="The tier that serves the request.",
     ),
     Param("store", "boolean", about="Whether the answer is stored at the provider."),
-    Param("metadata", "object", max_items=16, test=_metadata, about="Up to 16 labels of your own."),
+    Param("metadata", "object", max_items=16, test=metadata, about="Up to 16 labels of your own."),
     Param("user", "string", about="An id of your own user, against abuse."),
     Param("safety_identifier", "string", about="An id of your own user, against abuse; replaces `user`."),
     Param("prompt_cache_key", "string", about="Groups requests that share a prefix."),
@@ -161,17 +109,24 @@ OPENAI = Schema(
         ),
         *_SHARED,
     ),
-    rules=(_needs_logprobs,),
+    rules=(needs_logprobs, NeedsTools("tool_choice"), NeedsTools("parallel_tool_calls")),
 )
+
+
+def _loose(param: Param) -> Param:
+    """The same parameter without limits: how far a value may go is each compatible server's own business."""
+    types = {"logit_bias": ("object", "array"), "logprobs": ("boolean", "integer")}.get(param.name, param.types)
+    return replace(param, types=types, low=None, high=None, choices=(), max_items=None, test=None)
+
 
 OPENAI_COMPATIBLE = Schema(
     "openai-compatible",
     "the OpenAI protocol",
     (
         # Many compatible servers ignore `max_completion_tokens`: each name goes out as it came in.
-        Param("max_tokens", "integer", -1, about="The most tokens to make."),
-        Param("max_completion_tokens", "integer", -1, about="The most tokens to make, where the server knows it."),
-        *_SHARED,
+        Param("max_tokens", "integer", about="The most tokens to make."),
+        Param("max_completion_tokens", "integer", about="The most tokens to make, where the server knows it."),
+        *map(_loose, _SHARED),
     ),
     lenient=True,
 )
@@ -189,14 +144,20 @@ CLAUDE = Schema(
             ("string", "strings"),
             aliases=("stop_sequences",),
             wire="stop_sequences",
-            test=_claude_stops,
-            convert=_listed,
+            test=claude_stops,
+            convert=listed,
             about="Strings that end the answer; none may be blank.",
         ),
-        Param("tools", "array", about="Functions that the model may call."),
-        Param("tool_choice", ("string", "object"), about="'none', 'auto', 'required' or a named function."),
+        Param("tools", "array", test=claude_tools, about="Functions that the model may call."),
+        Param(
+            "tool_choice",
+            ("string", "object"),
+            choices=("auto", "none", "required"),
+            test=claude_choice,
+            about="'none', 'auto', 'required' or a named function.",
+        ),
         Param("parallel_tool_calls", "boolean", about="Whether several tools may be called at once."),
-        Param("response_format", "object", wire="output_config.format", test=_claude_format, about="JSON of a schema."),
+        Param("response_format", "object", wire="output_config.format", test=claude_format, about="JSON of a schema."),
         Param(
             "reasoning_effort",
             "string",
@@ -205,10 +166,10 @@ CLAUDE = Schema(
             wire="output_config.effort",
             about="How much the model thinks.",
         ),
-        Param("thinking", "object", about="Extended thinking: 'enabled', 'adaptive' or 'disabled'."),
+        Param("thinking", "object", test=budget, about="Extended thinking: 'enabled', 'adaptive' or 'disabled'."),
         Param("output_config", "object", about="Effort and format, as the protocol has them."),
         Param("user", "string", wire="metadata.user_id", about="An opaque id of your own user."),
-        Param("metadata", "object", test=_claude_metadata, about="Only `user_id`."),
+        Param("metadata", "object", test=claude_metadata, about="Only `user_id`."),
         Param("service_tier", "string", choices=("auto", "standard_only"), about="The tier that serves the request."),
         Param("speed", "string", choices=("standard", "fast"), about="Faster answers where a model has them."),
         Param("inference_geo", "string", about="Where the model runs, such as 'us'."),
@@ -219,7 +180,19 @@ CLAUDE = Schema(
         Param("diagnostics", "object", about="Asks for diagnostics."),
         Param("user_profile_id", "string", about="The id of a user profile."),
     ),
-    rules=(_one_sampling,),
+    rules=(
+        one_sampling,
+        NeedsTools("parallel_tool_calls"),
+        GivenTwice("user", "metadata", "user_id"),
+        GivenTwice("reasoning_effort", "output_config", "effort"),
+        GivenTwice("effort", "output_config", "effort"),
+        GivenTwice("response_format", "output_config", "format"),
+    ),
+)
+
+# What `CLAUDE` is from version 2026-10-21 of the API on.
+CLAUDE_WITHOUT_SAMPLING = replace(
+    CLAUDE, rules=(*CLAUDE.rules, *(Withdrawn(name) for name in ("temperature", "top_p", "top_k")))
 )
 
 
@@ -250,9 +223,7 @@ OLLAMA = Schema(
         _option("frequency_penalty", "number"),
         _option("presence_penalty", "number"),
         _option("seed", "integer"),
-        Param(
-            "stop", ("string", "strings"), wire="options.stop", convert=_listed, about="Strings that end the answer."
-        ),
+        Param("stop", ("string", "strings"), wire="options.stop", convert=listed, about="Strings that end the answer."),
         _option("num_ctx", "integer", 1),
         _option("num_keep", "integer", -1),
         _option("num_batch", "integer", 1),
@@ -268,7 +239,8 @@ OLLAMA = Schema(
             choices=("json",),
             aliases=("format",),
             wire="format",
-            convert=_ollama_format,
+            test=ollama_format,
+            convert=sent_ollama_format,
             about="'json', a JSON schema, or OpenAI's response_format.",
         ),
         Param(
@@ -277,10 +249,10 @@ OLLAMA = Schema(
             choices=("none", "low", "medium", "high", "max"),
             aliases=("think",),
             wire="think",
-            convert=_think,
+            convert=sent_think,
             about="Whether, or how much, a thinking model thinks.",
         ),
-        Param("tools", "array", about="Functions that the model may call."),
+        Param("tools", "array", test=ollama_tools, about="Functions that the model may call."),
         Param("logprobs", "boolean", about="Return the log probabilities of the tokens."),
         Param("top_logprobs", "integer", 0, 20, about="How many likely tokens to return; needs `logprobs`."),
         Param("truncate", "boolean", about="Cut a history that is too long."),

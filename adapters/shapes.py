@@ -1,7 +1,7 @@
-"""Shapes: JSON at the border, and values that servers and users write in more than one way.
+"""Shapes: JSON at the border, and values that servers write in more than one way.
 
-The codecs share these readers, so that each of them can say what its protocol means and leave out how a text with
-half a surrogate pair, a list of parts or a number of tokens may look.
+The codecs share these readers, so that each of them can say what its protocol means and leave out how a text that
+came in parts or a number of tokens may look.
 """
 
 from __future__ import annotations
@@ -9,35 +9,31 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from types import NoneType
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from ..pipeline import InvalidParameters, Problem, Unavailable
+from ..pipeline import InvalidParameters, Problem, Unavailable, Usage
 
 __all__ = [
-    "Image",
-    "Mender",
     "any_json",
-    "calls_of",
     "count",
-    "data_image",
     "from_json",
     "malformed",
-    "parts_of",
+    "price",
     "refuse",
     "refuse_infinite",
     "texts_of",
     "to_json",
+    "told",
     "tool_arguments",
-    "tool_input",
+    "unsayable",
 ]
 
 T = TypeVar("T")
 
-# -- JSON ------------------------------------------------------------------------------------------------------
-
-_SURROGATES = "utf-16", "surrogatepass"
+# -- JSON that goes out ----------------------------------------------------------------------------------------
 
 
 def to_json(body: Any) -> bytes:
@@ -47,12 +43,13 @@ def to_json(body: Any) -> bytes:
         InvalidParameters: if something in it has no JSON form.
     """
     try:
-        return msgspec.json.encode(body, enc_hook=_plain)
-    except UnicodeEncodeError:
-        # Half a surrogate pair, from text that was cut: pairs are joined, halves become U+FFFD.
-        text = json.dumps(body, ensure_ascii=False, default=_plain)
-        return text.encode(*_SURROGATES).decode("utf-16", "replace").encode()
-    except (TypeError, OverflowError, RecursionError) as error:
+        try:
+            return msgspec.json.encode(body, enc_hook=_plain)
+        except UnicodeEncodeError:
+            # Half a surrogate pair, from text that was cut: pairs are joined, halves become U+FFFD.
+            text = json.dumps(body, ensure_ascii=False, allow_nan=False, default=_plain)
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidParameters([Problem("messages", f"the request cannot be written as JSON: {error}")]) from None
 
 
@@ -62,27 +59,67 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON type; use dict, list, str, int, float, bool or None")
 
 
-def refuse_infinite(params: Mapping[str, Any]) -> None:
-    """Refuses NaN and infinities, which JSON does not have; the encoder would write them as null."""
+def unsayable(params: Mapping[str, Any], messages: Any = ()) -> list[Problem]:
+    """What JSON cannot say: NaN and infinities, which the encoder would write as null, and endless nesting."""
+    problems = []
     for name, value in params.items():
-        if type(value) is not str and not all(map(math.isfinite, _floats(value))):
-            raise InvalidParameters(
-                [Problem(name, f"`{name}` has a number that is not finite: JSON has no such value")]
-            )
+        if type(value) not in _SIMPLE and (flaw := _flaw(value)):
+            problems.append(Problem(str(name), f"`{name}` {flaw}"))
+    if flaw := _flaw(messages):
+        problems.append(Problem("messages", f"a message {flaw}"))
+    return problems
 
 
-def _floats(value: Any) -> Iterator[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _floats(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _floats(item)
+def refuse_infinite(params: Mapping[str, Any], messages: Any = ()) -> None:
+    """Refuses what `unsayable` finds.
+
+    Raises:
+        InvalidParameters: with everything that it found.
+    """
+    problems = unsayable(params, messages)
+    if problems:
+        raise InvalidParameters(problems)
 
 
-def from_json(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+_SIMPLE = frozenset({str, int, bool, NoneType})
+
+
+def _flaw(value: Any) -> str:
+    try:
+        return "" if _finite((value,)) else "has a number that is not finite: JSON has no such value"
+    except RecursionError:
+        return "is nested too deep"
+
+
+def _finite(items: Iterable[Any]) -> bool:
+    # This may see every value of every tool of every call: it goes by exact type first, and takes no generator.
+    for item in items:
+        kind = type(item)
+        if kind is str or kind in _SIMPLE:
+            continue
+        if kind is dict:
+            inner: Iterable[Any] = item.values()
+        elif kind is list:
+            inner = item
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                return False
+            continue
+        elif isinstance(item, Mapping):
+            inner = item.values()
+        elif isinstance(item, (list, tuple)):
+            inner = item
+        else:
+            continue
+        if not _finite(inner):
+            return False
+    return True
+
+
+# -- JSON that comes in ----------------------------------------------------------------------------------------
+
+
+def from_json(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:
     """What `data` says, as the decoder's type.
 
     Raises:
@@ -90,120 +127,66 @@ def from_json(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     """
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
-    try:  # the standard library takes what msgspec refuses: half a surrogate pair, cut between two tokens
-        return msgspec.convert(json.loads(data), decoder.type)
+    try:
+        # The standard library takes what msgspec refuses: half a surrogate pair, cut between two tokens, and
+        # numbers out of range. Python servers write NaN where they have no number: that is None.
+        return msgspec.convert(json.loads(data, parse_constant=_no_number), decoder.type)
     except (ValueError, msgspec.ValidationError, RecursionError):
         raise malformed("the answer is not what the protocol says") from None
 
 
-def any_json(data: bytes) -> Any:
+def _no_number(name: str) -> None:
+    return None
+
+
+def any_json(data: bytes | str) -> Any:
     return from_json(_ANY, data)
 
 
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
-class Mender:
-    """Joins surrogate pairs that were cut between two pieces of text; what stays half becomes U+FFFD."""
-
-    __slots__ = ("_half",)
-
-    def __init__(self) -> None:
-        self._half = ""
-
-    def __call__(self, text: str) -> str:
-        """The text that can be handed out now."""
-        if text.isascii() and not self._half:
-            return text
-        text = self._half + text
-        self._half = ""
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            self._half, text = text[-1], text[:-1]
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode(*_SURROGATES).decode("utf-16", "replace")
-        return text
-
-
 # -- values ----------------------------------------------------------------------------------------------------
-
-
-class Image(NamedTuple):
-    """An image inside a message: its type, such as "image/png", and its bytes in base64."""
-
-    media_type: str
-    data: str
-
-
-def calls_of(message: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
-    """The tool calls in a message of the history: the id and the function of each.
-
-    Raises:
-        InvalidParameters: if they are not in OpenAI's shape.
-    """
-    found = []
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if not isinstance(function, Mapping):
-            refuse("messages", "a tool call needs {'id': '...', 'function': {'name': '...', 'arguments': '...'}}")
-        found.append((call.get("id"), function))
-    return found
-
-
-def data_image(url: str) -> Image | None:
-    """The image in a `data:` URI (RFC 2397), or None if it is another kind of address."""
-    if url[:5].lower() != "data:":
-        return None
-    head, _, data = url[5:].partition(",")
-    return Image(head.partition(";")[0] or "image/png", data)
-
-
-def parts_of(content: Any) -> list[Mapping[str, Any]]:
-    """A message's content as a list of parts, whether it is a text, parts or nothing.
-
-    Raises:
-        InvalidParameters: if it is none of these.
-    """
-    if content is None:
-        return []
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if not isinstance(content, (list, tuple)):
-        refuse("messages", f"a message's content must be a text or a list of parts, not {type(content).__name__}")
-    parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
-    for part in parts:
-        if not isinstance(part, Mapping):
-            refuse("messages", f"a part of a message must be a text or a mapping, not {type(part).__name__}")
-    return parts
 
 
 def tool_arguments(arguments: Any, empty: str = "") -> str:
     """The arguments of a tool call as JSON text, whether the server wrote text or an object."""
     if isinstance(arguments, str):
         return arguments
-    return empty if arguments is None else to_json(arguments).decode()
-
-
-def tool_input(arguments: Any) -> Any:
-    """The arguments of a tool call as an object, for the protocols that want one.
-
-    Raises:
-        InvalidParameters: if the text is no JSON, as models write it now and then.
-    """
-    if not isinstance(arguments, str):
-        return arguments or {}
+    if arguments is None:
+        return empty
     try:
-        return json.loads(arguments or "{}")
-    except ValueError:
-        refuse("messages", "the arguments of a tool call in the history are not valid JSON")
+        return msgspec.json.encode(arguments).decode()
+    except (ValueError, OverflowError):  # half a surrogate pair, which is mended later, or an endless integer
+        return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
 
 
 def count(value: Any) -> int | None:
     """A number of tokens as the server wrote it, or None if it wrote none."""
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and math.isfinite(value) else None
+
+
+def price(value: Any) -> float | None:
+    """An amount of money as the server wrote it, or None if it wrote none."""
+    if type(value) not in (int, float):
+        return None
+    try:
+        amount = float(value)
+    except OverflowError:
+        return None
+    return amount if math.isfinite(amount) else None
+
+
+def told(usage: Usage) -> Usage | None:
+    """The usage, or None if the server told nothing of it."""
+    return None if usage == _UNTOLD else usage
+
+
+_UNTOLD = Usage()
 
 
 def texts_of(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:

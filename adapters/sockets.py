@@ -5,20 +5,18 @@ a caller for ever. Here the connections that `requests` pools read through a `Wi
 waiting ends, in the status line, in headers, between chunks and in the body alike. A Wire also gives another thread
 a way to wake one that waits, which is what closing a stream needs.
 
-Only public hooks are used: `PoolManager.pool_classes_by_scheme` and `HTTPConnectionPool.ConnectionCls` of urllib3,
-`connect`, `send` and `response_class` of http.client, `HTTPAdapter` of requests. This module imports them all, so it
-is itself imported on first use.
+The hooks are public: `PoolManager.pool_classes_by_scheme` and `HTTPConnectionPool.ConnectionCls` of urllib3,
+`connect`, `send` and `response_class` of http.client, `HTTPAdapter` of requests; but for `_new_conn` and `_dns_host`
+of urllib3, which its own SOCKS connection replaces and reads as well. This module imports them all, so it is itself
+imported on first use.
 """
 
 from __future__ import annotations
 
-import io
 import socket
-import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Mapping
 from http.client import HTTPResponse
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest
@@ -26,42 +24,19 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import ProxyManager
+from urllib3.util.connection import allowed_gai_family
+
+from .wire import MOMENT, Wire
 
 __all__ = ["MOMENT", "ClockedAdapter", "Wire", "prepared"]
 
-_BUFFER = 65536
-
-
-class _Moment(threading.local):
-    """Until when the request that this thread is sending may take.
-
-    urllib3 has no way to hand a moment to the connection that it picks; it picks and uses it in the thread that
-    calls, so the moment waits there.
-    """
-
-    def __init__(self) -> None:
-        self.until = float("inf")
-        self.now: Callable[[], float] = monotonic
-
-    def set(self, until: float, now: Callable[[], float]) -> None:
-        """Sets the moment for what this thread sends next."""
-        self.until, self.now = until, now
-
-    def left(self) -> float:
-        """Seconds until the moment.
-
-        Raises:
-            TimeoutError: if it has passed.
-        """
-        left = self.until - self.now()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return min(left, threading.TIMEOUT_MAX)
-
-
-MOMENT = _Moment()
+# Of several addresses each has its part of the time, so that a dead one does not use up what a live one needs; but
+# not less than this, because no handshake is quicker for having many alternatives. So Go's dialer does it.
+_LEAST_PART = 2.0
+_MOST_POOLS = 8
+_INFORMATIONAL = range(102, 200)  # 100 http.client knows; 101 would be the end of HTTP on this connection
 
 
 def prepared(method: str, url: str, headers: Mapping[str, str], body: bytes) -> PreparedRequest:
@@ -72,98 +47,18 @@ def prepared(method: str, url: str, headers: Mapping[str, str], body: bytes) -> 
     return request
 
 
-class Wire(io.RawIOBase):
-    """The receiving half of a socket for one response, with a moment until which it may wait.
+class _Response(HTTPResponse):
+    """A response that begins where the answer does."""
 
-    Attributes:
-        until: that moment, on the clock `now`; may be moved between two reads.
-    """
-
-    def __init__(self, sock: Any, until: float, now: Callable[[], float]) -> None:
-        self.until = until
-        self._now = now
-        self._sock = sock
-        self._lock = threading.Lock()
-        # A share in the socket: http.client closes its own when the server says "Connection: close".
-        self._share = sock.makefile("rb", buffering=0)
-        self._dry = False
-        self._reader: io.BufferedReader | None = None
-        self.response: HTTPResponse | None = None
-
-    def makefile(self, *_: Any) -> io.BufferedReader:
-        """What http.client asks a socket for."""
-        self._reader = io.BufferedReader(self, _BUFFER)
-        return self._reader
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """One receive, not a moment longer than allowed.
-
-        Raises:
-            TimeoutError: if the moment comes first, or has passed.
-        """
-        if self._dry:
-            return None  # as a socket says that would have to wait
-        left = self.until - self._now()
-        sock = self._sock
-        if sock is None:
-            return 0
-        if left <= 0:
-            raise TimeoutError("timed out")
-        sock.settimeout(min(left, threading.TIMEOUT_MAX))
-        received: int = sock.recv_into(buffer)
-        return received
-
-    def at_hand(self) -> bytes:
-        """The data of the HTTP chunks that have arrived whole behind the last one that was read; never waits.
-
-        A server that sends a chunk for each token is otherwise read one token at a time through all of urllib3,
-        even if a hundred are there. What is taken here ends where http.client left off: before the CRLF that
-        ends a chunk (RFC 9112, section 7.1), so that it goes on as if nothing had happened. Anything unusual is
-        left to it, and so is the last chunk.
-        """
-        response, reader = self.response, self._reader
-        if response is None or reader is None or self.closed or not response.chunked or response.chunk_left != 0:
-            return b""
-        self._dry = True
-        try:
-            buffered = reader.peek()
-        finally:
-            self._dry = False
-        found: list[bytes] = []
-        end = 0
-        while (head := buffered.find(b"\r\n", end + 2)) > 0:
-            try:
-                size = int(buffered[end:head].partition(b";")[0], 16)  # the CRLF before it counts as a blank
-            except ValueError:
-                break
-            start = head + 2
-            if size <= 0 or start + size > len(buffered):
-                break
-            end = start + size
-            found.append(buffered[start:end])
-        if end:
-            reader.read(end)
-        return b"".join(found)
-
-    def wake(self) -> None:
-        """Ends the connection, so that a thread that waits in it returns; does nothing once the response is over."""
-        # Under the lock, the socket cannot go back to the pool, and to another request, in between.
-        with self._lock:
-            if self._sock is not None:
-                with suppress(OSError):
-                    self._sock.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Gives the socket up: the response is over, and the pool may have it back."""
-        if not self.closed:
-            with self._lock:
-                self._sock = None
-            self._share.close()
-            self._reader = self.response = None  # which hold this in turn
-        super().close()
+    def begin(self) -> None:
+        super().begin()
+        while self.status in _INFORMATIONAL:
+            self.headers = self.msg = None  # type: ignore[assignment]  # it begins only once otherwise
+            super().begin()
+        if self.headers.defects:
+            # urllib3 would log them, with what the server sent, and that may be the key that it was sent.
+            self.headers.defects.clear()
+            self.headers.set_payload("")
 
 
 class _Clocked:
@@ -173,13 +68,59 @@ class _Clocked:
 
     if TYPE_CHECKING:
         sock: Any
+        host: str
+        port: int
+        source_address: tuple[str, int] | None
+        socket_options: Any
+        _dns_host: str
 
     def connect(self) -> None:
-        try:
-            super().connect()  # type: ignore[misc]
-        except TimeoutError as error:  # in the TLS handshake; urllib3 would call that a read
-            raise ConnectTimeoutError(self, "the connection was not ready in time") from error
+        with MOMENT.connecting():
+            try:
+                super().connect()  # type: ignore[misc]
+                MOMENT.left()
+            except TimeoutError as error:  # in a tunnel or the TLS handshake; urllib3 would call that a read
+                raise ConnectTimeoutError(self, "the connection was not ready in time") from error
         self.sock.settimeout(MOMENT.left())
+
+    def _new_conn(self) -> socket.socket:
+        try:
+            addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except UnicodeError:
+            raise LocationParseError(f"{self.host!r}, label empty or too long") from None
+        failure: OSError | None = None
+        try:
+            for number, (family, kind, protocol, _, address) in enumerate(addresses):
+                left = MOMENT.left()  # resolving the name cannot be interrupted, and may have used it all up
+                part = min(left, max(left / (len(addresses) - number), _LEAST_PART))
+                try:
+                    sock = self._reach(family, kind, protocol, address, part)
+                except OSError as error:
+                    failure = error
+                else:
+                    sys.audit("http.client.connect", self, self.host, self.port)
+                    return sock
+            if isinstance(failure, TimeoutError):
+                raise failure
+            raise NewConnectionError(self, f"Failed to establish a new connection: {failure}") from failure  # type: ignore[arg-type]
+        finally:
+            failure = None  # whose traceback holds this frame
+
+    def _reach(self, family: int, kind: int, protocol: int, address: Any, seconds: float) -> socket.socket:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(seconds)
+            if self.source_address:
+                sock.bind(self.source_address)
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def send(self, data: Any) -> None:
         # urllib3 would send under the connect timeout, which is too short for a prompt full of images.
@@ -189,7 +130,7 @@ class _Clocked:
 
     def response_class(self, sock: Any, *args: Any, **kwargs: Any) -> HTTPResponse:
         self.wire = wire = Wire(sock, MOMENT.until, MOMENT.now)
-        wire.response = HTTPResponse(wire, *args, **kwargs)  # type: ignore[arg-type]  # it asks only for makefile
+        wire.response = _Response(wire, *args, **kwargs)  # type: ignore[arg-type]  # it asks only for makefile
         return wire.response
 
 
@@ -215,6 +156,10 @@ _POOLS = {"http": _Pool, "https": _TLSPool}
 class ClockedAdapter(HTTPAdapter):
     """An HTTPAdapter whose connections obey `MOMENT`, directly and through HTTP proxies (not through SOCKS)."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._found: dict[Any, HTTPConnectionPool] = {}
+        super().__init__(*args, **kwargs)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
@@ -225,8 +170,30 @@ class ClockedAdapter(HTTPAdapter):
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        # One transport has one origin, and its settings do not change: looking the pool up anew, through three
+        # parsed URLs and a key of thirty fields, would take a tenth of a whole call.
+        key = _origin(request.url or ""), verify, cert, tuple(proxies.items()) if proxies else ()
+        pool: Any = self._found.get(key)
+        if pool is None or pool.pool is None:  # closed, by another thread
+            pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            if len(self._found) >= _MOST_POOLS:
+                self._found.clear()
+            self._found[key] = pool
+        found: HTTPConnectionPool = pool
+        return found
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        if proxies:
+            return super().request_url(request, proxies)
+        url = request.url or ""
+        return url[len(_origin(url)) :]
+
     def close(self) -> None:
         # urllib3 leaves this to the garbage collection, which an error that somebody keeps can put off for ever.
+        self._found.clear()
         for manager in (self.poolmanager, *self.proxy_manager.values()):
             keys = manager.pools.keys()  # a container that cannot be iterated
             for key in keys:
@@ -234,3 +201,19 @@ class ClockedAdapter(HTTPAdapter):
                 if pool is not None:
                     pool.close()
         super().close()
+
+    def abandon(self) -> None:
+        """Closes the copies that a forked process has of its parent's idle connections.
+
+        Takes no lock, because a thread that the fork left behind may have held it; nobody else runs here yet.
+        """
+        for pool in list(self._found.values()):
+            waiting = getattr(pool.pool, "queue", ())
+            for connection in list(waiting):
+                if connection is not None:
+                    connection.close()
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of a URL that has a path."""
+    return url[: url.find("/", len("https://"))]

@@ -35,7 +35,7 @@ _COMPATIBLE: tuple[Rule, ...] = tuple(
     rule
     for rules in PROVIDER_RULES.values()
     for rule in rules
-    if rule.reason not in ("credit", "bad_endpoint", "key_limit")
+    if rule.reason not in ("credit", "bad_endpoint", "key_limit", "unsupported_feature")
 )
 _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id", "x-amzn-requestid")
 _WAITING = frozenset({ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT})

@@ -292,9 +292,12 @@ class Reply:
 
     def read(self) -> Self:
         """Waits for the rest of the answer, so that `.text` and the others can be read; returns the reply."""
-        for _ in self:
-            pass
-        return self
+        try:
+            for _ in self:
+                pass
+            return self
+        finally:  # as in `stream`
+            del self
 
     def close(self) -> None:
         """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""

@@ -11,7 +11,8 @@ __all__ = ["Timeouts"]
 class Timeouts:
     """How long an attempt may take, in seconds, each more than 0.
 
-    Comments, pings and empty deltas reset none of these clocks.
+    Comments, pings and empty deltas reset none of these clocks. Resolving the name of a host cannot be interrupted:
+    where that takes longer, the clocks are looked at when it returns.
 
     Args:
         connect: to have a connection; 5 s unless given, as the official OpenAI and Anthropic clients.

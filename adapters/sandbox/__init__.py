@@ -10,7 +10,7 @@ work against them; only the standard library is needed.
 
 from . import faults
 from .answer import Answer, ToolUse
-from .faults import Fault
+from .fault import Fault
 from .hold import Hold
 from .script import Step
 from .seen import Seen

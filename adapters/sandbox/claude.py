@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .answer import Answer, pieces
-from .dialect import Dialect, Event, HttpReply, Kind, Problem, Rules, dump, halves, is_number, phrase, words
-from .seen import Seen, objects
+from .claude_checks import check_body
+from .dialect import Dialect, Event, HttpReply, Kind, Problem, Rules, dump, halves, phrase
+from .seen import Seen
 
-FIELDS = words(
-    "cache_control container context_management diagnostics inference_geo max_tokens mcp_servers messages metadata "
-    "model output_config service_tier speed stop_sequences stream system temperature thinking tool_choice tools "
-    "top_k top_p user_profile_id"
-)
-_SAMPLING = ("temperature", "top_p", "top_k")
-_STRICT_VERSION = "2026-10-21"  # from this version on, sampling parameters are unknown fields
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _BAD = "invalid_request_error"
 _USUAL: dict[int, tuple[str, str]] = {
@@ -54,7 +48,7 @@ class Claude(Dialect):
         body = seen.body
         if not isinstance(body, dict):
             return Problem(400, "The request body is not valid JSON: expected value: line 1 column 1 (char 0)", _BAD)
-        wrong = _check_fields(body, seen.headers["anthropic-version"]) or _check_messages(body["messages"])
+        wrong = check_body(body, seen.headers["anthropic-version"])
         if wrong is not None:
             return Problem(400, wrong, _BAD)
         if rules.models is not None and body["model"] not in rules.models:
@@ -145,77 +139,6 @@ class Claude(Dialect):
 
     def error_event(self, problem: Problem, number: int) -> bytes:
         return b"event: error\ndata: " + self.error_body(problem, number) + b"\n\n"
-
-
-def _check_fields(body: dict[str, Any], version: str) -> str | None:
-    for name in ("model", "messages", "max_tokens"):
-        if body.get(name) is None:
-            return f"{name}: Field required"
-    for name in body:
-        if name not in FIELDS or (version >= _STRICT_VERSION and name in _SAMPLING):
-            return f"{name}: Extra inputs are not permitted"
-    if not isinstance(body["model"], str):
-        return "model: Input should be a valid string"
-    limit = body["max_tokens"]
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        return "max_tokens: Input should be a valid integer"
-    if limit < 0:
-        return "max_tokens: Input should be greater than or equal to 0"
-    for name in ("temperature", "top_p"):
-        value = body.get(name)
-        if value is None:
-            continue
-        if not is_number(value):
-            return f"{name}: Input should be a valid number"
-        if not 0 <= value <= 1:
-            return f"{name}: Input should be {'less than or equal to 1' if value > 1 else 'greater than or equal to 0'}"
-    for place, tool in enumerate(objects(body.get("tools"))):
-        if tool.get("type", "custom") == "custom" and "input_schema" not in tool:
-            return f"tools.{place}.custom.input_schema: Field required"
-    return None
-
-
-def _check_messages(messages: object) -> str | None:
-    if not isinstance(messages, list):
-        return "messages: Input should be a valid list"
-    if not messages:
-        return "messages: at least one message is required"
-    for place, message in enumerate(messages):
-        role = message.get("role") if isinstance(message, dict) else None
-        # Recent models take a system message inside a conversation, none takes it at the start.
-        if role == "system" and place == 0:
-            return (
-                'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not '
-                '"system" as an input message role.'
-            )
-        if role not in ("user", "assistant", "system"):
-            return f"messages.{place}.role: Input should be 'user' or 'assistant'"
-        content = message.get("content")
-        if content is None:
-            return f"messages.{place}.content: Field required"
-        if content == "" and not (role == "assistant" and place == len(messages) - 1):
-            text = "all messages must have non-empty content except for the optional final assistant message"
-            return f"messages.{place}: {text}"
-        for block in objects(content):
-            if block.get("type") == "text" and not block.get("text"):
-                return "messages: text content blocks must be non-empty"
-    return _check_tool_results(messages)
-
-
-def _check_tool_results(messages: list[dict[str, Any]]) -> str | None:
-    for place, message in enumerate(messages):
-        asked = _ids(message, "tool_use", "id") if message.get("role") == "assistant" else []
-        following = messages[place + 1] if place + 1 < len(messages) else {}
-        missing = [found for found in asked if found not in _ids(following, "tool_result", "tool_use_id")]
-        if missing:
-            text = "`tool_use` ids were found without `tool_result` blocks immediately after"
-            return f"messages.{place}: {text}: {', '.join(missing)}"
-    return None
-
-
-def _ids(message: dict[str, Any], kind: str, name: str) -> list[str]:
-    blocks = objects(message.get("content"))
-    return [str(block.get(name)) for block in blocks if block.get("type") == kind]
 
 
 def _model(name: str) -> dict[str, Any]:

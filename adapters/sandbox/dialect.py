@@ -14,7 +14,7 @@ from types import EllipsisType
 from typing import Any, ClassVar, Literal
 
 from .answer import Answer
-from .faults import Fault
+from .fault import Fault
 from .seen import Seen
 
 Headers = tuple[tuple[str, str], ...]

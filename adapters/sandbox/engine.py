@@ -13,7 +13,7 @@ from .answer import Answer
 from .connection import Connection
 from .counts import Counts
 from .dialect import Dialect, Problem, Rules
-from .faults import Fault
+from .fault import Fault
 from .hold import Hold
 from .listener import Listener
 from .plan import Action, Planner, reply_plan

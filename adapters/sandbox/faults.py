@@ -1,7 +1,7 @@
 """Everything that can go wrong at a provider, as values that can be put into a script.
 
 A fault says what happens in words that no protocol owns; the dialect knows the bytes and the plan knows the
-order of events. A `Fault` is plain data: it can be compared, hashed, pickled and printed.
+order of events.
 
 Faults that act on an answer in the making (`cut`, `stall`, `malformed`, …) take it from `answer=`, or, left
 out, from the server's default answer.
@@ -9,13 +9,12 @@ out, from the server's default answer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
 from types import EllipsisType
-from typing import Any, Literal
+from typing import Any
 
 from .answer import Answer, check_count, check_seconds
+from .fault import Fault, How, check_answer, check_body, check_error, check_headers, check_retry_after, check_then
 
 __all__ = [
     "Fault",
@@ -42,111 +41,6 @@ __all__ = [
     "stall",
     "status",
 ]
-
-How = Literal["close", "reset", "clean"]
-
-NAMED = frozenset(
-    {"quota", "bad_key", "model_not_found", "context_length", "content_filter", "overloaded", "rate_limit"}
-)
-"""Errors that have a meaning rather than a status: which status and body they have depends on the dialect."""
-
-_SPOILING = frozenset({"slow_first_byte", "drip", "stall", "cut", "no_terminator", "malformed", "error_event"})
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Fault:
-    """One thing that goes wrong. Made by the functions of this module, not by hand.
-
-    Args:
-        kind: the name of the function that made it.
-        status, type, code, message, retry_after, headers, body: of an HTTP error; None (for `code`: `...`)
-            stands for the dialect's own value.
-        after: the number of content events that still get through.
-        seconds: how long to wait before the first byte.
-        interval: seconds between two bytes or two pings.
-        how: how a cut ends the connection.
-        then: what is answered, slowly.
-        answer: the answer that is spoilt; None is the server's default.
-        error: the error that is reported inside a stream or a 200.
-    """
-
-    kind: str
-    status: int | None = None
-    type: str | None = None
-    code: str | int | EllipsisType | None = ...
-    message: str | None = None
-    retry_after: float | str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
-    after: int | None = None
-    seconds: float | None = None
-    interval: float | None = None
-    how: How | None = None
-    then: Answer | Fault | None = None
-    answer: Answer | None = None
-    error: Fault | None = None
-
-    def __repr__(self) -> str:
-        shown = []
-        for item in fields(self)[1:]:
-            value = getattr(self, item.name)
-            if value != item.default:
-                name = {"status": "", "code": "code_="}.get(item.name, f"{item.name}=")
-                shown.append(f"{name}{value!r}")
-        return f"faults.{self.kind}({', '.join(shown)})"
-
-    @property
-    def is_error(self) -> bool:
-        """Whether it is an HTTP error with a body, and nothing else."""
-        return self.kind == "status" or self.kind in NAMED
-
-    @property
-    def spoils_answer(self) -> bool:
-        """Whether it acts on an answer and was given none."""
-        return self.kind in _SPOILING and self.answer is None and self.then is None
-
-
-def _retry_after(value: object) -> float | str | None:
-    if value is None or isinstance(value, str):
-        return value  # a string is sent as it is: an HTTP date, or nonsense on purpose
-    return check_seconds(value, "retry_after")
-
-
-def _header_pairs(headers: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> tuple[tuple[str, str], ...]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-    result = tuple((str(name), str(value)) for name, value in pairs)
-    for name, value in result:
-        if not name or any(char in name + value for char in "\r\n"):
-            raise ValueError(f"headers must be names and values without line ends, not {(name, value)!r}")
-    return result
-
-
-def _body(body: str | bytes | Mapping[str, Any] | None) -> bytes | None:
-    if body is None or isinstance(body, bytes):
-        return body
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, Mapping | list):
-        return json.dumps(body, ensure_ascii=False).encode()
-    raise TypeError(f"body must be a str, bytes or a dict, not {body!r}")
-
-
-def _error(error: object) -> Fault | None:
-    if error is None or (isinstance(error, Fault) and error.is_error):
-        return error
-    raise TypeError(f"error must be an HTTP error such as faults.status(500) or faults.quota(), not {error!r}")
-
-
-def _answer(answer: object) -> Answer | None:
-    if answer is None or isinstance(answer, Answer):
-        return answer
-    raise TypeError(f"answer must be an Answer or None, not {answer!r}")
-
-
-def _then(then: object) -> Answer | Fault | None:
-    if then is None or isinstance(then, Answer | Fault):
-        return then
-    raise TypeError(f"then must be an Answer, a Fault or None, not {then!r}")
 
 
 def status(
@@ -185,9 +79,9 @@ def status(
         type=type,
         code=code_,
         message=message,
-        retry_after=_retry_after(retry_after),
-        headers=_header_pairs(headers),
-        body=_body(body),
+        retry_after=check_retry_after(retry_after),
+        headers=check_headers(headers),
+        body=check_body(body),
     )
 
 
@@ -230,7 +124,7 @@ def rate_limit(retry_after: float | str | None = None) -> Fault:
     Returns:
         The fault.
     """
-    return Fault("rate_limit", retry_after=_retry_after(retry_after))
+    return Fault("rate_limit", retry_after=check_retry_after(retry_after))
 
 
 def slow_first_byte(seconds: float, then: Answer | Fault | None = None) -> Fault:
@@ -243,7 +137,7 @@ def slow_first_byte(seconds: float, then: Answer | Fault | None = None) -> Fault
     Returns:
         The fault.
     """
-    return Fault("slow_first_byte", seconds=check_seconds(seconds, "seconds"), then=_then(then))
+    return Fault("slow_first_byte", seconds=check_seconds(seconds, "seconds"), then=check_then(then))
 
 
 def drip(
@@ -268,7 +162,7 @@ def drip(
         if check_seconds(bytes_per_second, "bytes_per_second") == 0:
             raise ValueError("bytes_per_second must be more than 0")
         interval = 1 / bytes_per_second
-    return Fault("drip", interval=check_seconds(interval, "interval"), then=_then(then))
+    return Fault("drip", interval=check_seconds(interval, "interval"), then=check_then(then))
 
 
 def stall(after: int = 1, *, answer: Answer | None = None) -> Fault:
@@ -281,7 +175,7 @@ def stall(after: int = 1, *, answer: Answer | None = None) -> Fault:
     Returns:
         The fault.
     """
-    return Fault("stall", after=check_count(after, "after"), answer=_answer(answer))
+    return Fault("stall", after=check_count(after, "after"), answer=check_answer(answer))
 
 
 def pings(interval: float = 0.05) -> Fault:
@@ -310,7 +204,7 @@ def cut(after: int = 1, how: How = "close", *, answer: Answer | None = None) -> 
     """
     if how not in ("close", "reset", "clean"):
         raise ValueError(f"how must be 'close', 'reset' or 'clean', not {how!r}")
-    return Fault("cut", after=check_count(after, "after"), how=how, answer=_answer(answer))
+    return Fault("cut", after=check_count(after, "after"), how=how, answer=check_answer(answer))
 
 
 def no_terminator(*, answer: Answer | None = None) -> Fault:
@@ -318,7 +212,7 @@ def no_terminator(*, answer: Answer | None = None) -> Fault:
 
     A complete answer has no such event and is sent as it is.
     """
-    return Fault("no_terminator", answer=_answer(answer))
+    return Fault("no_terminator", answer=check_answer(answer))
 
 
 def malformed(after: int = 1, *, answer: Answer | None = None) -> Fault:
@@ -331,7 +225,7 @@ def malformed(after: int = 1, *, answer: Answer | None = None) -> Fault:
     Returns:
         The fault.
     """
-    return Fault("malformed", after=check_count(after, "after"), answer=_answer(answer))
+    return Fault("malformed", after=check_count(after, "after"), answer=check_answer(answer))
 
 
 def error_in_200(error: Fault | None = None) -> Fault:
@@ -343,7 +237,7 @@ def error_in_200(error: Fault | None = None) -> Fault:
     Returns:
         The fault.
     """
-    return Fault("error_in_200", error=_error(error))
+    return Fault("error_in_200", error=check_error(error))
 
 
 def error_event(after: int = 1, *, error: Fault | None = None, answer: Answer | None = None) -> Fault:
@@ -357,7 +251,9 @@ def error_event(after: int = 1, *, error: Fault | None = None, answer: Answer | 
     Returns:
         The fault.
     """
-    return Fault("error_event", after=check_count(after, "after"), error=_error(error), answer=_answer(answer))
+    return Fault(
+        "error_event", after=check_count(after, "after"), error=check_error(error), answer=check_answer(answer)
+    )
 
 
 def html() -> Fault:

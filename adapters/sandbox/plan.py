@@ -12,7 +12,7 @@ from typing import Literal
 
 from .answer import Answer
 from .dialect import Dialect, Event, Headers, HttpReply, break_json
-from .faults import Fault
+from .fault import Fault
 from .seen import Seen
 
 _LOGIN_PAGE = (

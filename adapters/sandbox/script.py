@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from .answer import Answer
 from .dialect import Dialect
-from .faults import NAMED, Fault
+from .fault import NAMED, Fault
 from .seen import Seen
 
 Step = Answer | Fault | Callable[[Seen], "Answer | Fault"]

@@ -12,7 +12,7 @@ from typing import Literal
 from .claude import Claude
 from .dialect import Dialect, Rules
 from .engine import Engine
-from .faults import Fault
+from .fault import Fault
 from .hold import Hold
 from .ollama import Ollama
 from .openai import OpenAI

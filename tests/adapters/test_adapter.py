@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -414,6 +415,21 @@ class TestClocks:
         error, seconds = timed(server, faults.hang(), request_.under(call))
         assert (type(error), error.reason) == (TimedOut, "first_event")
         assert 0.4 < seconds < 0.95
+
+    @pytest.mark.parametrize("stream", [False, True], ids=["complete", "stream"])
+    @pytest.mark.parametrize("deadline", [False, True], ids=["clock", "deadline"])
+    def test_a_prompt_that_nobody_reads(self, stream: bool, deadline: bool) -> None:
+        clocks = Timeouts(total=20 if deadline else 0.4)
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # it accepts, and never reads
+            call = Call()
+            call.deadline = call.clock.now() + 0.4 if deadline else None
+            request = Request("m", "x" * 30_000_000, stream=stream).under(call)
+            port = listener.getsockname()[1]
+            with Ollama(f"http://127.0.0.1:{port}", timeouts=clocks) as adapter, Elapsed() as elapsed:
+                error = failure(adapter, stream, request)
+        assert type(error) is (DeadlineExceeded if deadline else TimedOut)
+        assert deadline or error.reason in ("total", "first_event")
+        assert elapsed.seconds < 5
 
     @pytest.mark.parametrize("request_", [COMPLETE, STREAM], ids=["complete", "stream"])
     def test_too_late_from_the_start(self, server: Sandbox, request_: Request) -> None:

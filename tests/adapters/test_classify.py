@@ -713,3 +713,43 @@ def test_a_good_event_costs_next_to_nothing() -> None:
     for _ in range(10_000):
         classify_event("openai", event)
     assert time.perf_counter() - start < 0.5  # 50 us each: an order of magnitude above what it takes
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "body", "error_class", "reason"),
+    [
+        (
+            "claude",
+            400,
+            _claude("invalid_request_error", "tools: Tool names must be unique. Found duplicate: rate_limit_status"),
+            BAD,
+            "bad_parameter",
+        ),
+        ("openai", 400, _openai("Tool 'rate_limit' has too many requests in its schema"), BAD, "bad_parameter"),
+        ("openai", 404, _openai("Tool 'model' not found"), BAD, "bad_endpoint"),
+        ("openai", 404, _openai("The model `gpt-9` does not exist"), M, "model"),
+        ("openai", 429, _openai("Rate limit reached on tokens per min"), R, "tokens"),
+        (
+            "claude",
+            400,
+            _claude("invalid_request_error", "x", details={"error_code": "request_body_timeout"}),
+            T,
+            "upstream",
+        ),
+        ("claude", 400, _claude("invalid_request_error", "messages.1.tool_use.name: timeout"), BAD, "bad_parameter"),
+        ("ollama", 405, "405 method not allowed", BAD, "bad_endpoint"),
+        ("ollama", 400, {"error": '"llama3.2" does not support thinking'}, BAD, "unsupported_feature"),
+    ],
+)
+def test_words_that_a_status_makes_meaningless(
+    provider: str, status: int, body: Any, error_class: ErrorClass, reason: str
+) -> None:
+    error = classify_payload(provider, status, {}, body)
+    assert error is not None
+    assert (error.error_class, error.reason) == (error_class, reason)
+
+
+def test_a_code_is_taken_whole_or_not_at_all() -> None:
+    error = classify_response("x", 500, {}, "Error: {'code': '" + "k" * 99 + "'}")
+    assert error is not None
+    assert error.code is None

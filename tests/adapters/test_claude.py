@@ -258,6 +258,31 @@ class TestEncode:
         [
             ("Hi", {"response_format": {"type": "json_object"}}, "response_format"),
             ("Hi", {"tool_choice": "perhaps"}, "tool_choice"),
+            ("Hi", {"tool_choice": {"type": "function", "function": "x"}}, "tool_choice"),
+            ("Hi", {"tools": 5}, "tools"),
+            ("Hi", {"thinking": {"type": "enabled", "budget_tokens": 4096}}, "thinking"),
+            ("Hi", {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 2000}, "thinking"),
+            ("", {}, "messages"),
+            (" \n", {}, "messages"),
+            ([{"role": "user", "content": []}], {}, "messages"),
+            (
+                [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": " "}]}],
+                {},
+                "messages",
+            ),
+            ([{"role": "user", "content": [{"type": "text", "text": None}]}], {}, "messages"),
+            ([{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}], {}, "messages"),
+            ([{"role": "user", "content": [{"type": "file", "file": {}}]}], {}, "messages"),
+            ([{"role": "user", "content": [{"type": "refusal", "refusal": "No."}]}], {}, "messages"),
+            ([{"role": "user", "content": [{"type": ["text"], "text": "a"}]}], {}, "messages"),
+            (
+                [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/svg+xml,<svg/>"}]}],
+                {},
+                "messages",
+            ),
+            ([{"role": "function", "name": "f", "content": "x"}], {}, "messages"),
+            ([{"role": "system", "content": "only"}], {}, "messages"),
+            ([{"role": "assistant", "content": "x", "tool_calls": 5}], {}, "messages"),
             ([{"role": "user", "content": [{"type": "image_url"}]}], {}, "messages"),
             (
                 [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{"}}]}],
@@ -271,6 +296,32 @@ class TestEncode:
             body(messages, **params)
         assert [problem.parameter for problem in caught.value.problems] == [parameter]
         assert parameter in [problem.parameter for problem in CODEC.check(Request("claude-x", messages, params))]
+
+    def test_a_refusal_is_what_the_assistant_said(self) -> None:
+        said = [
+            {"role": "assistant", "content": [{"type": "text", "text": "No."}]},
+            {"role": "user", "content": "Why?"},
+        ]
+        for turn in ({"content": None, "refusal": "No."}, {"content": [{"type": "refusal", "refusal": "No."}]}):
+            assert body([{"role": "assistant", **turn}, {"role": "user", "content": "Why?"}])["messages"] == said
+
+    def test_blocks_of_its_own_go_back_as_they_came(self) -> None:
+        blocks = [
+            {"type": "thinking", "thinking": "Hmm", "signature": "c2ln"},
+            {"type": "redacted_thinking", "data": "x"},
+            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+            {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+        ]
+        assert body([{"role": "assistant", "content": blocks}])["messages"][0]["content"] == blocks
+
+    def test_the_version_says_whether_sampling_may_be_sent(self) -> None:
+        for version, wrong in (("2023-06-01", []), ("2026-10-21", ["temperature", "top_k"])):
+            found = ClaudeCodec(version=version).check(Request("m", "Hi", {"temperature": 0.5, "top_k": 3}))
+            assert [problem.parameter for problem in found] == wrong
+
+    def test_a_budget_below_the_limit_is_fine(self) -> None:
+        thinking = {"type": "enabled", "budget_tokens": 1024}
+        assert CODEC.check(Request("m", "Hi", {"thinking": thinking, "max_tokens": 1025})) == ()
 
 
 WHOLE: dict[str, Any] = {
@@ -330,6 +381,23 @@ class TestDecode:
         assert (reply.text, reply.finish_reason, reply.native_finish_reason) == ("", canonical, native)
         assert reply.usage is None
 
+    def test_what_is_new_is_skipped(self) -> None:
+        new = [
+            {"type": "new", "text": {"a": 1}, "id": 5, "thinking": 7},
+            {"text": "x"},
+            7,
+            {"type": "text", "text": "Hi"},
+        ]
+        reply = CODEC.decode(
+            200, JSON, json.dumps({"content": new, "model": 5, "usage": [1], "stop_reason": {}}).encode()
+        )
+        assert (reply.text, reply.reasoning, reply.model, reply.usage) == ("Hi", "", "", None)
+
+    def test_half_a_surrogate_pair_is_mended(self) -> None:
+        data = b'{"content":[{"type":"text","text":"a\\ud83d"},{"type":"thinking","thinking":"\\ude00"}]}'
+        reply = CODEC.decode(200, JSON, data)
+        assert (reply.text, reply.reasoning) == ("a\ufffd", "\ufffd")
+
     @pytest.mark.parametrize("data", [b"", b"<html></html>", b"null", b'{"content":', b"{}", b'{"content":7}'])
     def test_nonsense_is_malformed(self, data: bytes) -> None:
         with pytest.raises(Unavailable) as caught:
@@ -381,6 +449,16 @@ class TestStream:
         [
             '{"type":"ping"}',
             '{"type":"future_thing","delta":{"text":"x"}}',
+            '{"type":"future_thing","delta":"abc"}',
+            '{"type":"future_thing","message":"hi","usage":5,"index":null}',
+            '{"type":"future_thing","index":["a"],"content_block":5}',
+            '{"type":"ping","delta":"x"}',
+            '{"type":"content_block_delta","index":0,"delta":{"type":"future_delta","text":{"a":1}}}',
+            '{"type":"content_block_delta","index":0,"delta":{"type":"future_delta","text":"x"}}',
+            '{"type":"content_block_start","index":1,"content_block":{"type":"new","text":["x"],"id":5,"name":{}}}',
+            '{"type":"content_block_stop","index":{}}',
+            '{"type":"message_delta","delta":{"stop_reason":7},"usage":[1]}',
+            '{"type":"message_start","message":{"id":5,"model":{},"usage":5}}',
             '{"type":"content_block_delta","index":0}',
             '{"type":"content_block_delta","index":0,"delta":{"type":"future_delta","future":"x"}}',
             '{"type":"content_block_delta","index":9,"delta":{"type":"input_json_delta","partial_json":"{}"}}',
@@ -389,6 +467,19 @@ class TestStream:
     )
     def test_what_is_new_is_skipped(self, odd: str) -> None:
         assert read(event(odd) + text("Hi") + END).text == "Hi"
+
+    def test_a_block_of_a_known_kind_that_makes_no_sense_is_malformed(self) -> None:
+        with pytest.raises(Unavailable):
+            read(event('{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":5}}') + END)
+
+    def test_usage_that_was_not_told_is_none(self) -> None:
+        end = event('{"type":"message_delta","delta":{"stop_reason":"end_turn"}}') + event('{"type":"message_stop"}')
+        assert read(event('{"type":"message_start","message":{"id":"m"}}') + text("Hi") + end).usage is None
+
+    def test_half_a_surrogate_pair_is_mended(self) -> None:
+        thought = '{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"%s"}}'
+        reply = read(event(thought % "\\ud83d") + event(thought % "\\ude00") + text("a\ud83d") + END)
+        assert (reply.text, reply.reasoning) == ("a\ufffd", "😀")
 
     def test_an_error_comes_after_the_chunks_before_it(self) -> None:
         decoder = CODEC.decoder()
@@ -429,6 +520,11 @@ class TestStream:
         {"content": [7]},
         {"content": "x", "tool_calls": [7]},
         {"content": "x", "tool_calls": [{"id": "a"}]},
+        {"content": "x", "tool_calls": [{"id": 5, "function": {"name": "f"}}]},
+        {"content": "x", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "[1]"}}]},
+        {"content": "x", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": '{"x": NaN}'}}]},
+        {"role": "tool", "content": "x"},
+        {"role": "tool", "content": "x", "tool_call_id": ["a"]},
     ],
 )
 def test_a_history_out_of_shape_is_refused(message: dict[str, Any]) -> None:

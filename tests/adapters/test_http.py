@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import shutil
 import socket
 import ssl
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
 from itertools import pairwise
@@ -23,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.adapters.codec import HttpCall
+from mainstay.adapters.environment import ollama_host
 from mainstay.adapters.http import WAITED, HttpTransport, Incoming
 from mainstay.adapters.sandbox import Sandbox
 from mainstay.adapters.sockets import Wire
@@ -383,6 +386,110 @@ class TestClock:
         assert incoming.read(110.0) == b"ok"
 
 
+class TestConnecting:
+    def test_sending_that_stalls_is_waiting(self, serve: Any, transport: Any) -> None:
+        server = serve(lambda server, conn: server.go.wait(20))
+        client = transport(server)
+        call = HttpCall("/x", {}, b'{"a": 1}' + b" " * (32 << 20))
+        with pytest.raises(TimedOut) as caught:
+            client.send(call, connect=5, until=time.monotonic() + 0.4, now=time.monotonic)
+        assert caught.value.reason == WAITED
+
+    @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["CONNECT", "TLS"])
+    def test_a_proxy_keeps_to_the_clock_of_the_connection(self, answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("no_proxy", "")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+            def play() -> None:
+                conn, _ = listener.accept()
+                with conn:
+                    assert b"CONNECT" in conn.recv(65536)
+                    conn.sendall(answer)
+                    while conn.recv(65536):  # until the client gives up
+                        pass
+
+            thread = threading.Thread(target=play)
+            thread.start()
+            client = HttpTransport("https://provider.invalid")
+            start = time.monotonic()
+            with pytest.raises(TimedOut) as caught:
+                client.send(CALL, connect=0.3, until=start + 20, now=time.monotonic)
+            assert caught.value.reason == "connect"
+            assert time.monotonic() - start < 5
+            thread.join(20)
+            client.close()
+
+    @pytest.mark.parametrize(
+        ("connect", "total", "parts", "reason"),
+        [
+            (1.0, 1.0, [1.0], WAITED),
+            (5.0, 60.0, [2.0, 2.0, 1.0], "connect"),
+            (12.0, 60.0, [3.0, 3.0, 3.0, 3.0], "connect"),
+            (60.0, 3.0, [2.0, 1.0], WAITED),
+        ],
+    )
+    def test_many_silent_addresses(
+        self, connect: float, total: float, parts: list[float], reason: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock, tried = [100.0], []
+
+        class Silent:
+            def __init__(self, *_: object) -> None: ...
+
+            def setsockopt(self, *_: object) -> None: ...
+
+            def close(self) -> None: ...
+
+            def settimeout(self, seconds: float) -> None:
+                self.seconds = seconds
+
+            def connect(self, address: object) -> None:
+                tried.append(self.seconds)
+                clock[0] += self.seconds
+                raise TimeoutError("timed out")
+
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"10.255.255.{n}", 80)) for n in range(4)]
+        client = HttpTransport("http://many.invalid")
+        client._open()
+        with monkeypatch.context() as patch, pytest.raises(TimedOut) as caught:
+            patch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            patch.setattr(socket, "socket", Silent)
+            client.send(CALL, connect=connect, until=100.0 + total, now=lambda: clock[0])
+        assert (tried, caught.value.reason) == (pytest.approx(parts), reason)
+
+    def test_a_resolver_that_takes_all_the_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = [100.0]
+
+        def resolve(*_: object, **__: object) -> Any:
+            clock[0] += 9
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))]
+
+        client = HttpTransport("http://slow.invalid")
+        client._open()
+        with monkeypatch.context() as patch, pytest.raises(TimedOut):
+            patch.setattr(socket, "getaddrinfo", resolve)
+            client.send(CALL, connect=5, until=108.0, now=lambda: clock[0])
+
+    def test_the_next_address_is_tried(self, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        server = serve(OK)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            closed = listener.getsockname()[1]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (closed, server.port)]
+        client = HttpTransport(f"http://two.invalid:{server.port}")
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        monkeypatch.setenv("no_proxy", "*")
+        assert whole(client) == b"ok"
+        client.close()
+
+    @pytest.mark.parametrize("first", [b"100 Continue", b"102 Processing", b"103 Early Hints\r\nlink: x"])
+    def test_informational_responses_are_skipped(self, serve: Any, transport: Any, first: bytes) -> None:
+        server = serve((b"HTTP/1.1 " + first + b"\r\n\r\n") * 3 + OK)
+        client = transport(server)
+        assert [whole(client) for _ in range(3)] == [b"ok"] * 3
+        assert server.connections == 1
+
+
 class TestClosing:
     def held(self, serve: Any, head: bytes) -> Server:
         def play(server: Server, conn: socket.socket) -> None:
@@ -536,8 +643,44 @@ class TestKeys:
         with pytest.raises(ValueError, match="must begin with http"):
             HttpTransport(url)
 
-    def test_a_password_in_the_address_is_not_shown(self) -> None:
-        assert repr(HttpTransport("https://me:pass@example.com/v1/")) == "HttpTransport('https://***@example.com/v1')"
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://me:hidden@example.com/v1/",
+            "https://me@hidden.com/v1/",
+            "http://u:hid/den@127.0.0.1:1/v1",
+            "http://u:hid den@/v1",
+            "http://u:hidden@:80/v1",
+            "http://u:p@hidden@h/v1",
+            "http://u:hidden@\u2100.com/v1",
+            "http://[hidden/v1",
+            "http://hidden:99999/v1",
+            "http://hidden:0/v1",
+            "http://hidden:x/v1",
+            "http://hid den/v1",
+            "http://example.com/v1#hidden",
+            "http:///hidden",
+        ],
+    )
+    def test_what_an_address_must_not_hold_is_refused_and_not_shown(self, url: str) -> None:
+        for make in (HttpTransport, ollama_host):
+            if make is ollama_host and url == "http:///hidden":
+                continue  # no host is this machine
+            with pytest.raises(ValueError, match="base_url") as caught:
+                make(url)
+            text = "".join(traceback.format_exception(caught.value)).split("ValueError: ", 1)[1]
+            assert not {"hid", "den", "me@", "99999"} & set(re.findall(r"hid|den|me@|99999", text))
+            assert caught.value.__context__ is None
+
+    def test_a_query_follows_the_path_and_is_not_shown(self, serve: Any) -> None:
+        server = serve(OK)
+        client = HttpTransport(f"http://127.0.0.1:{server.port}/v1/?api-version=2024-06-01&sig=a%2Fb%2Fc%2Fd%2Fe")
+        assert whole(client) == b"ok"
+        assert server.requests[0].split(b" ")[1] == b"/v1/x?api-version=2024-06-01&sig=a%2Fb%2Fc%2Fd%2Fe"
+        assert repr(client) == f"HttpTransport('http://127.0.0.1:{server.port}/v1?***')"
+        assert {secret.reveal() for secret in client.secrets} == {"2024-06-01", "a%2Fb%2Fc%2Fd%2Fe", "a/b/c/d/e"}
+        assert client.address == ("127.0.0.1", server.port)
+        client.close()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")

@@ -17,7 +17,6 @@ from mainstay.pipeline import (
     ModelNotFound,
     ProviderError,
     Request,
-    ToolCall,
     TruncatedStream,
     Unavailable,
     Usage,
@@ -95,17 +94,26 @@ class TestEncode:
             {"role": "tool", "content": "ok", "tool_call_id": "c1", "tool_name": "f"},
         ]
 
+    def test_a_refusal_is_what_the_assistant_said(self) -> None:
+        parts = [{"type": "refusal", "refusal": "No."}]
+        assert body([{"role": "assistant", "content": parts}])["messages"][0]["content"] == "No."
+        assert body([{"role": "assistant", "content": None, "refusal": "No."}])["messages"][0]["content"] == "No."
+
     @pytest.mark.parametrize(
         "part",
         [
             {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
             {"type": "image_url"},
             {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+            {"type": "image_url", "image_url": {"url": "data:image/svg+xml,<svg/>"}},
+            {"type": "text", "text": 5},
+            {"type": "text", "text": None},
+            {"type": "refusal"},
         ],
     )
     def test_what_cannot_be_said_is_refused(self, part: dict[str, Any]) -> None:
         messages = [{"role": "user", "content": [part]}]
-        with pytest.raises(InvalidParameters, match="Ollama"):
+        with pytest.raises(InvalidParameters, match=r"Ollama|needs|base64"):
             body(messages)
         assert [problem.parameter for problem in CODEC.check(Request("m", messages))] == ["messages"]
 
@@ -133,7 +141,8 @@ class TestDecode:
         calls = [{"function": {"name": "f", "arguments": {"a": 1}}}, {"id": "x", "function": {"name": "g"}}]
         data = json.dumps({**WHOLE, "message": {"role": "assistant", "content": "", "tool_calls": calls}}).encode()
         reply = CODEC.decode(200, JSON, data)
-        assert reply.tool_calls == (ToolCall("call_0", "f", '{"a":1}'), ToolCall("x", "g", "{}"))
+        assert [(call.name, call.arguments) for call in reply.tool_calls] == [("f", '{"a":1}'), ("g", "{}")]
+        assert reply.tool_calls[1].id == "x"
         assert (reply.finish_reason, reply.native_finish_reason) == ("tool_calls", "stop")
 
     @pytest.mark.parametrize(
@@ -183,8 +192,18 @@ class TestStream:
 
     def test_tool_calls(self) -> None:
         reply = read(CALLS + DONE)
-        assert reply.tool_calls == (ToolCall("call_ab", "f", '{"a":1}'), ToolCall("call_1", "g", "{}"))
+        assert [(call.name, call.arguments) for call in reply.tool_calls] == [("f", '{"a":1}'), ("g", "{}")]
+        assert reply.tool_calls[0].id == "call_ab"
         assert (reply.finish_reason, reply.native_finish_reason, reply.usage) == ("tool_calls", "stop", None)
+
+    def test_ids_that_are_made_up_are_never_the_same(self) -> None:
+        ids = [call.id for _ in range(20) for call in read(CALLS + DONE).tool_calls if call.id != "call_ab"]
+        assert len({*ids}) == len(ids) == 20
+        assert all(made_up.startswith("call_") for made_up in ids)
+
+    def test_half_a_surrogate_pair_is_mended(self) -> None:
+        data = line('{"thinking":"\\ud83d"}') + line('{"thinking":"\\ude00","content":"a\\ud83d"}') + DONE
+        assert (read(data).text, read(data).reasoning) == ("a\ufffd", "😀")
 
     @given(st.lists(st.integers(0, 5000), max_size=8))
     def test_no_cut_of_the_bytes_shows(self, places: list[int]) -> None:

@@ -62,6 +62,13 @@ TOOLS = (
 )
 
 
+def nested(depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(depth):
+        found = {"a": found}
+    return found
+
+
 BENCH = CodecBench(CODEC, "gpt-4o")
 chunks_of, read, body = BENCH.chunks_of, BENCH.read, BENCH.body
 
@@ -100,9 +107,9 @@ class TestEncode:
         found = json.loads(call.body)
         assert (found["stream"], found["stream_options"]) == (True, {"include_usage": True})
         assert call.headers["Accept-Encoding"] == "identity"
-        assert body(stream=True, stream_options={"include_obfuscation": False})["stream_options"] == {
-            "include_obfuscation": False
-        }
+        options = body(stream=True, stream_options={"include_obfuscation": False})["stream_options"]
+        assert options == {"include_usage": True, "include_obfuscation": False}
+        assert body(stream=True, stream_options={"include_usage": False})["stream_options"] == {"include_usage": False}
 
     @pytest.mark.parametrize(
         ("params", "parameter"),
@@ -111,6 +118,8 @@ class TestEncode:
             ({"stream_options": {}}, "stream_options"),
             ({"temperature": float("nan")}, "temperature"),
             ({"metadata": {"a": [float("inf")]}}, "metadata"),
+            ({"tools": [{"type": "custom", "x": (1, {"y": float("nan")})}]}, "tools"),
+            ({"prediction": nested(5000)}, "prediction"),
         ],
     )
     def test_what_cannot_be_said_is_refused(self, params: dict[str, Any], parameter: str) -> None:
@@ -123,6 +132,23 @@ class TestEncode:
         problems = CODEC.check(Request("gpt-4o", "Hi", {"n": 200, "top_k": 3}))
         assert [problem.parameter for problem in problems] == ["n", "top_k"]
         assert CODEC.check(Request("gpt-4o", "Hi", {"n": 1, "temperature": 1})) == ()
+
+    @pytest.mark.parametrize("flaw", [float("nan"), [float("inf")], nested(5000), object(), {(1,): 2}])
+    def test_check_knows_what_encode_will_refuse(self, flaw: Any) -> None:
+        request = Request("gpt-4o", [{"role": "user", "content": "Hi", "x": flaw}])
+        with pytest.raises(InvalidParameters) as caught:
+            CODEC.encode(request)
+        assert CODEC.check(request) == caught.value.problems
+
+    def test_check_lists_what_stands_in_several_places(self) -> None:
+        request = Request(
+            "gpt-4o", [{"role": "user", "content": [float("inf")]}], {"n": 2, "seed": "x", "audio": {"a": float("nan")}}
+        )
+        assert [problem.parameter for problem in CODEC.check(request)] == ["seed", "n", "audio", "messages"]
+
+    def test_a_none_is_no_infinity(self) -> None:
+        tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": ["null", "string"], "x": None}}}]
+        assert CODEC.check(Request("gpt-4o", [{"role": "assistant", "content": None}], {"tools": tools})) == ()
 
     def test_what_is_no_json_is_refused(self) -> None:
         with pytest.raises(InvalidParameters, match="object is no JSON type"):
@@ -208,12 +234,49 @@ class TestDecode:
         reply = CODEC.decode(200, JSON, whole(**message))
         assert (reply.text, reply.reasoning) == (text, reasoning)
 
+    @pytest.mark.parametrize(
+        ("message", "call"),
+        [
+            (
+                {"tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sh", "input": "ls -l"}}]},
+                ToolCall("c", "sh", "ls -l"),
+            ),
+            ({"function_call": {"name": "f", "arguments": "{}"}}, ToolCall("", "f", "{}")),
+        ],
+    )
+    def test_tool_calls_of_other_kinds(self, message: dict[str, Any], call: ToolCall) -> None:
+        reply = CODEC.decode(200, JSON, whole("tool_calls", content=None, **message))
+        assert reply.tool_calls == (call,)
+
+    @pytest.mark.parametrize(
+        ("usage", "expected"),
+        [
+            (b'{"prompt_tokens":1e999}', None),
+            (b'{"prompt_tokens":NaN,"completion_tokens":2}', Usage(None, 2)),
+            (b'{"prompt_tokens":-Infinity,"completion_tokens":2.0}', Usage(None, 2)),
+            (b'{"prompt_tokens":1,"cost":1' + b"0" * 400 + b"}", Usage(1)),
+            (b'{"prompt_tokens":1,"cost":0.25}', Usage(1, cost=0.25)),
+            (b'{"prompt_tokens":true,"cost":false}', None),
+            (b'{"queue_time":1}', None),
+            (b"5", None),
+        ],
+    )
+    def test_numbers_that_are_none(self, usage: bytes, expected: Usage | None) -> None:
+        data = b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":' + usage + b"}"
+        reply = CODEC.decode(200, JSON, data)
+        assert (reply.text, reply.usage) == ("a", expected)
+        told = delta(b'{"content":"a"}', b'"stop"') + event(b'"choices":[],"usage":' + usage + b"}")
+        assert (read(told).text, read(told).usage) == ("a", expected)
+
     def test_absent_usage_is_none(self) -> None:
         data = {key: value for key, value in WHOLE.items() if key != "usage"}
         assert CODEC.decode(200, JSON, json.dumps(data).encode()).usage is None
 
     def test_half_a_surrogate_pair_is_no_error(self) -> None:
-        assert CODEC.decode(200, JSON, whole(content="a\ud83d")).text.startswith("a")
+        function = {"name": "f", "arguments": "\ud83d\ude00\ude00"}
+        message = {"content": "a\ud83d", "reasoning": "\ude00b", "tool_calls": [{"id": "c", "function": function}]}
+        reply = CODEC.decode(200, JSON, whole(**message))
+        assert (reply.text, reply.reasoning, reply.tool_calls[0].arguments) == ("a\ufffd", "\ufffdb", "😀\ufffd")
 
     @pytest.mark.parametrize(
         "data",
@@ -331,6 +394,18 @@ class TestStream:
             (b"data: <html>\n\n", ErrorClass.UNAVAILABLE, "malformed_response"),
             (b'data: {"choices": 7}\n\n', ErrorClass.UNAVAILABLE, "malformed_response"),
             (b'data: {"error":{"message":"x","code":"insufficient_quota"}}', ErrorClass.QUOTA, None),
+            (
+                b'data: {"object":"error","message":"maximum context length is 10 tokens","code":400}\n\n',
+                ErrorClass.INVALID_REQUEST,
+                "context_length",
+            ),
+            (
+                b'event: error\ndata: {"message":"Incorrect API key provided","code":401}\n\n',
+                ErrorClass.AUTHENTICATION,
+                None,
+            ),
+            (b'event: error\ndata: {"detail":"x"}\n\n', ErrorClass.UNAVAILABLE, None),
+            (b"event: error\ndata: out of memory\n\n", ErrorClass.UNAVAILABLE, None),
         ],
     )
     def test_errors_inside(self, data: bytes, error_class: ErrorClass, reason: str | None) -> None:
@@ -350,6 +425,51 @@ class TestStream:
             + delta(b'{"tool_calls":[{"id":"b","function":{"name":"g","arguments":{"x":1}}}]}', b'"tool_calls"')
         )
         assert read(data).tool_calls == (ToolCall("a", "f", "{}"), ToolCall("b", "g", '{"x":1}'))
+
+    def test_tool_calls_that_all_have_the_same_index(self) -> None:
+        part = b'{"tool_calls":[{"index":0,"id":"%b","function":{"name":"%b","arguments":"%b"}}]}'
+        rest = b'{"tool_calls":[{"index":0,"function":{"arguments":"2}"}}]}'
+        data = (
+            delta(part % (b"a", b"f", b"{}"))
+            + delta(part % (b"b", b"g", b"["))
+            + delta(rest)
+            + delta(part % (b"b", b"", b"]"))
+            + delta(b"{}", b'"tool_calls"')
+        )
+        assert read(data).tool_calls == (ToolCall("a", "f", "{}"), ToolCall("b", "g", "[2}]"))
+
+    def test_tool_calls_of_other_kinds(self) -> None:
+        custom = (
+            delta(b'{"tool_calls":[{"index":0,"id":"c","type":"custom","custom":{"name":"sh","input":""}}]}')
+            + delta(b'{"tool_calls":[{"index":0,"custom":{"input":"ls "}}]}')
+            + delta(b'{"tool_calls":[{"index":0,"custom":{"input":"-l"}}]}', b'"tool_calls"')
+        )
+        assert read(custom).tool_calls == (ToolCall("c", "sh", "ls -l"),)
+        legacy = delta(b'{"function_call":{"name":"f","arguments":""}}') + delta(
+            b'{"function_call":{"arguments":"{}"}}', b'"function_call"'
+        )
+        assert read(legacy).tool_calls == (ToolCall("", "f", "{}"),)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            b'{"content":"%b"}',
+            b'{"reasoning_content":"%b"}',
+            b'{"tool_calls":[{"index":0,"function":{"arguments":"%b"}}]}',
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("pieces", "expected"),
+        [
+            ([b"a\\ud83d", b"\\ude00b"], "a😀b"),
+            ([b"\\ud83d", b"x", b"\\ude00"], "\ufffdx\ufffd"),
+            ([b"a\\ud83d"], "a\ufffd"),
+        ],
+    )
+    def test_halves_of_a_pair_in_every_channel(self, change: bytes, pieces: list[bytes], expected: str) -> None:
+        reply = read(b"".join(delta(change % piece) for piece in pieces) + delta(b"{}", b'"stop"'))
+        arguments = "".join(call.arguments for call in reply.tool_calls)
+        assert reply.text + reply.reasoning + arguments == expected
 
     def test_a_surrogate_pair_cut_between_two_tokens_is_joined(self) -> None:
         data = delta(b'{"content":"a\\ud83d"}') + delta(b'{"content":"\\ude00b"}') + delta(b"{}", b'"stop"')

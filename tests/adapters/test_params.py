@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.adapters.params import Param, Schema
-from mainstay.adapters.schemas import CLAUDE, OLLAMA, OPENAI, OPENAI_COMPATIBLE
+from mainstay.adapters.schemas import CLAUDE, CLAUDE_WITHOUT_SAMPLING, OLLAMA, OPENAI, OPENAI_COMPATIBLE
 from mainstay.pipeline import Problem
 
 SCHEMAS = [OPENAI, OPENAI_COMPATIBLE, CLAUDE, OLLAMA]
@@ -78,7 +78,17 @@ def test_none_means_not_set(schema: Schema) -> None:
         (OLLAMA, "frequency_penalty", math.nan, "`frequency_penalty` must be a finite number, not nan"),
         (OLLAMA, "reasoning_effort", "minimal", "True, False, 'none', 'low', 'medium', 'high' or 'max'"),
         (OLLAMA, "response_format", "xml", "'json' or a mapping"),
-        (OPENAI_COMPATIBLE, "temperature", 3, "`temperature` must be a number from 0 to 2, not 3"),
+        (OPENAI, "tools", [5], "`tools` must be a list of {'type': 'function', 'function': {'name': '...', ...}}"),
+        (OPENAI, "tools", [{"type": "function", "function": {"name": "a b"}}], "names of at most 64 letters"),
+        (OPENAI, "stop", "", "`stop` must be strings that are not empty"),
+        (OPENAI, "stop", ["a", ""], "`stop` must be strings that are not empty"),
+        (CLAUDE, "tools", [5], "`tools` must be a list of"),
+        (CLAUDE, "tool_choice", {"type": "function", "function": "x"}, "`tool_choice` must be 'auto', 'none'"),
+        (CLAUDE, "tool_choice", {"type": "banana"}, "`tool_choice` must be 'auto', 'none'"),
+        (CLAUDE, "thinking", {"type": "enabled", "budget_tokens": 1023}, "at least 1024 tokens"),
+        (OLLAMA, "tools", [5], "`tools` must be a list of tools, each a mapping"),
+        (OLLAMA, "response_format", {"type": "json_schema", "json_schema": None}, "`response_format` must be 'json'"),
+        (OPENAI_COMPATIBLE, "temperature", "hot", "`temperature` must be a finite number"),
         (OPENAI_COMPATIBLE, "min_p", math.nan, "`min_p` must be a finite number"),
     ],
 )
@@ -167,6 +177,66 @@ def test_rules_across_parameters() -> None:
     assert "use only one" in message
 
 
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+
+
+@pytest.mark.parametrize("choice", ["banana", {"type": "function", "function": "x"}, {"type": "function"}, {}])
+def test_a_choice_among_tools_names_one(choice: Any) -> None:
+    (message,) = said(OPENAI, {"tools": TOOLS, "tool_choice": choice})
+    assert message.startswith("`tool_choice` must be 'none', 'auto', 'required' or")
+
+
+@pytest.mark.parametrize("name", ["tool_choice", "parallel_tool_calls"])
+@pytest.mark.parametrize("tools", [{}, {"tools": None}, {"tools": []}])
+def test_what_needs_tools(name: str, tools: dict[str, Any]) -> None:
+    value = {"tool_choice": "auto", "parallel_tool_calls": False}[name]
+    message = f"`{name}` is only allowed together with `tools`"
+    assert said(OPENAI, {name: value, **tools}) == [message]
+    assert said(OPENAI, {name: value, "tools": TOOLS}) == []
+    assert said(OPENAI, {name: None, **tools}) == []
+    assert said(CLAUDE, {name: value, **tools}) == ([message] if name == "parallel_tool_calls" else [])
+
+
+@pytest.mark.parametrize(
+    ("params", "name"),
+    [
+        ({"user": "a", "metadata": {"user_id": "b"}}, "user"),
+        ({"output_config": {"effort": "low"}, "reasoning_effort": "high"}, "reasoning_effort"),
+        ({"effort": "high", "output_config": {"effort": "low"}}, "effort"),
+        ({"output_config": {"format": {"type": "text"}}, "response_format": {"type": "text"}}, "response_format"),
+    ],
+)
+def test_two_ways_to_the_same_place_are_one_too_many(params: dict[str, Any], name: str) -> None:
+    assert [problem.parameter for problem in CLAUDE.check(params)] == [name]
+    (left,) = params.keys() - {name}
+    assert said(CLAUDE, {left: params[left]}) == said(CLAUDE, {name: params[name]}) == []
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k"])
+def test_claude_withdrew_sampling(name: str) -> None:
+    (message,) = said(CLAUDE_WITHOUT_SAMPLING, {name: 1})
+    assert message.startswith(f"`{name}` is refused by this version of Claude's API")
+    assert said(CLAUDE_WITHOUT_SAMPLING, {name: None, "max_tokens": 5}) == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"temperature": 3},
+        {"frequency_penalty": 5},
+        {"stop": list("abcde")},
+        {"verbosity": "max"},
+        {"response_format": {"type": "grammar", "grammar": "root ::= x"}},
+        {"reasoning_effort": "ultra"},
+        {"logit_bias": [[1, 5]]},
+        {"parallel_tool_calls": True},
+    ],
+)
+def test_how_far_a_value_goes_is_a_compatible_servers_own_business(params: dict[str, Any]) -> None:
+    assert said(OPENAI_COMPATIBLE, params) == []
+    assert said(OPENAI, params) != []
+
+
 def test_wire_names_of_openai() -> None:
     assert OPENAI.to_wire({"max_tokens": 5, "temperature": 0, "seed": None}) == {
         "max_completion_tokens": 5,
@@ -238,7 +308,8 @@ def test_schemas_are_data() -> None:
     assert said(mine, {"top_p": 0}) == ["`top_p` must be a number above 0 and at most 1, not 0"]
     assert mine.to_wire({"top_p": 1}) == {"a": {"b": {"c": 1}}}
     assert mine.json_schema()["properties"]["top_p"]["exclusiveMinimum"] == 0
-    assert pickle.loads(pickle.dumps(OPENAI)) == OPENAI
+    schemas = [*SCHEMAS, CLAUDE_WITHOUT_SAMPLING]
+    assert pickle.loads(pickle.dumps(schemas)) == schemas
     assert mine.canonical("top_p") == "top_p"
     assert OPENAI.canonical("max_completion_tokens") == "max_tokens"
     assert OPENAI.canonical("zork") is None

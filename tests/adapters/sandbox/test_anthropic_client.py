@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import anthropic
 import pytest
@@ -141,6 +142,34 @@ def test_what_the_provider_refuses(server: Sandbox, client: anthropic.Anthropic)
     with pytest.raises(anthropic.AuthenticationError):
         client.with_options(api_key="sk-bad").messages.create(**ASK)
     client.messages.create(**ASK, extra_body={"temperature": 1}, extra_headers=old)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"stop_sequences": ["a", " \n"]}, "each stop sequence must contain non-whitespace"),
+        ({"stop_sequences": [""]}, "each stop sequence must be non-empty"),
+        ({"stop_sequences": "a"}, "stop_sequences: Input should be a valid list"),
+        ({"metadata": {"team": "x"}}, "metadata.team: Extra inputs are not permitted"),
+        ({"metadata": {"user_id": 5}}, "metadata.user_id: Input should be a valid string"),
+        ({"thinking": {"type": "enabled"}}, "budget_tokens: Field required"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1023}}, "greater than or equal to 1024"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 99999}}, "`max_tokens` must be greater than"),
+        ({"tool_choice": "auto"}, "tool_choice: Input should be an object"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice: Input tag 'function'"),
+        ({"top_k": -1}, "top_k: Input should be greater than or equal to 0"),
+        ({"top_k": 1.5}, "top_k: Input should be a valid integer"),
+        ({"service_tier": "gold"}, "service_tier: Input should be 'auto' or 'standard_only'"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "Input tag 'input_audio'"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]}, "non-whitespace text"),
+    ],
+)
+def test_parameters_that_the_provider_refuses(
+    client: anthropic.Anthropic, params: dict[str, Any], message: str
+) -> None:
+    old = {"anthropic-version": "2023-06-01"}
+    with pytest.raises(anthropic.BadRequestError, match=message):
+        client.messages.create(**ASK, extra_body=params, extra_headers=old)
 
 
 def test_error_in_a_stream(server: Sandbox, client: anthropic.Anthropic) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
@@ -164,6 +165,39 @@ def test_what_the_provider_refuses(server: Sandbox, client: openai.OpenAI) -> No
     assert wrong.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError, match="Invalid URL"):
         client.embeddings.create(model="gpt-4o", input="x")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"top_logprobs": 3}, "'top_logprobs' is only allowed when 'logprobs' is enabled"),
+        ({"response_format": {"type": "json_object"}}, "must contain the word 'json' in some form"),
+        ({"max_tokens": 0}, "Invalid 'max_tokens': integer below minimum value. Expected a value >= 1"),
+        ({"max_completion_tokens": 1.5}, "Invalid type for 'max_completion_tokens': expected an integer"),
+        ({"stop": list("abcde")}, "maximum length 4, but got an array with length 5"),
+        ({"stop": [1]}, "Invalid type for 'stop'"),
+        ({"n": 129}, "Invalid 'n': integer above maximum value. Expected a value <= 128"),
+        ({"reasoning_effort": "ultra"}, "Invalid value: 'ultra'. Supported values are: 'none'"),
+        ({"seed": "x"}, "Invalid type for 'seed'"),
+        ({"seed": True}, "Invalid type for 'seed'"),
+        ({"logit_bias": {"5": 101}}, "Invalid 'logit_bias.5': decimal above maximum value"),
+        ({"logit_bias": [1]}, "Invalid type for 'logit_bias'"),
+        ({"tool_choice": "auto"}, "'tool_choice' is only allowed when 'tools' are specified"),
+        ({"tools": TOOLS, "tool_choice": "banana"}, "Invalid value: 'banana'. Supported values are: 'none'"),
+        ({"tools": [5]}, r"Invalid type for 'tools\[0\]': expected an object"),
+        ({"tools": 5}, "Invalid type for 'tools'"),
+    ],
+)
+def test_parameters_that_the_provider_refuses(client: openai.OpenAI, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=message):
+        client.chat.completions.create(model="gpt-4o", messages=MESSAGES, extra_body=params)
+
+
+def test_parameters_that_the_provider_takes(client: openai.OpenAI) -> None:
+    said = [{"role": "user", "content": [{"type": "text", "text": "Write JSON."}]}]
+    form = {"type": "json_object"}
+    params = {"stop": list("abcd"), "n": 1, "seed": -3, "logit_bias": {"5": -100}, "logprobs": True, "top_logprobs": 20}
+    client.chat.completions.create(model="gpt-4o", messages=said, response_format=form, tools=TOOLS, extra_body=params)
 
 
 def test_error_in_a_stream(server: Sandbox, client: openai.OpenAI) -> None:

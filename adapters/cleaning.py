@@ -1,0 +1,81 @@
+"""Cleans an error of everything that its provider may have quoted: keys, and what the caller wrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..pipeline import ProviderError, Request, Secret
+from .hints import with_model
+from .links import quoted
+from .provider_rules import PROVIDER_RULES
+from .redact import hide_keys, repeats, shorten, texts_of
+from .rules import GENERIC
+
+__all__ = ["clean"]
+
+_PART = 6  # characters of a secret that are too many to be shown
+_REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+
+
+def clean(error: ProviderError, secrets: Sequence[Secret], request: Request) -> None:
+    """Takes out of an error what it must not show: in its detail, code, hint and request id, and in its cause.
+
+    Takes time in proportion to the length of the request, once.
+    """
+    error.hint = with_model(error.hint, request.model)
+    if error.detail:
+        error.detail = shorten(getattr(error.detail, "whole", error.detail), secrets)
+    if error.code and (_holds(error.code, secrets) or hide_keys(error.code) != error.code):
+        error.code = None
+    if error.request_id and (not _REQUEST_ID.fullmatch(error.request_id) or _holds(error.request_id, secrets)):
+        error.request_id = None
+    error.hint = _hidden(error.hint, secrets)
+
+    texts = {
+        "detail": error.detail,
+        "code": "" if _is_known(error.code) else error.code,
+        "hint": error.hint,
+        "request_id": error.request_id,
+        "cause": quoted(error.__cause__),
+    }
+    suspects = {name: text for name, text in texts.items() if text}
+    if suspects and repeats(suspects.values(), texts_of(request.messages, request.params)):
+        for name, text in suspects.items():
+            if repeats([text], texts_of(request.messages, request.params)):
+                _drop(error, name)
+    error.detail = str(error.detail)
+
+
+def _drop(error: ProviderError, name: str) -> None:
+    if name == "cause":
+        error.__cause__ = error.__context__ = None
+    else:
+        setattr(error, name, "" if name in ("detail", "hint") else None)
+
+
+def _holds(word: str, secrets: Sequence[Secret]) -> bool:
+    """Whether the word has a secret in it, or is a part of one: of a code only what follows a slash is kept."""
+    return any(
+        secret.reveal() in word or (len(word) >= _PART and word in secret.reveal()) for secret in secrets if secret
+    )
+
+
+def _hidden(text: str, secrets: Sequence[Secret]) -> str:
+    for secret in secrets:
+        text = secret.hide_in(text)
+    return text
+
+
+def _is_known(code: str | None) -> bool:
+    """Whether the code is one of those that providers are known to have: then it quotes nobody."""
+    return code is not None and code.lower() in _KNOWN
+
+
+_KNOWN = frozenset(
+    code
+    for rules in (GENERIC, *PROVIDER_RULES.values())
+    for rule in rules
+    for code in (*rule.codes, *rule.kinds)
+    if not code.isspace()
+)

@@ -1,0 +1,154 @@
+"""What a conversation so far is made of, as users write it: parts of a message, images, tool calls.
+
+The codecs that translate messages share these readers. Whatever a user put into a message, they return it in the one
+shape that they promise, or refuse the request with a sentence about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .shapes import refuse, unsayable
+
+__all__ = ["Image", "address_of", "answered_call", "calls_of", "data_image", "parts_of", "text_of", "tool_input"]
+
+
+class Image(NamedTuple):
+    """An image inside a message: its type, such as "image/png", and its bytes in base64."""
+
+    media_type: str
+    data: str
+
+
+def calls_of(message: Mapping[str, Any]) -> list[tuple[str | None, Mapping[str, Any]]]:
+    """The tool calls in a message: the id and the function of each.
+
+    Raises:
+        InvalidParameters: if they are not in OpenAI's shape.
+    """
+    calls = message.get("tool_calls")
+    if not calls:
+        return []
+    if not isinstance(calls, (list, tuple)):
+        refuse("messages", f"`tool_calls` must be a list, not {type(calls).__name__}")
+    found = []
+    for call in calls:
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            refuse("messages", "a tool call needs {'id': '...', 'function': {'name': '...', 'arguments': '...'}}")
+        found.append((_id(call, "id"), function))
+    return found
+
+
+def answered_call(message: Mapping[str, Any]) -> str | None:
+    """The id of the tool call that a tool's message answers, or None if it has none.
+
+    Raises:
+        InvalidParameters: if it is no text.
+    """
+    return _id(message, "tool_call_id")
+
+
+def _id(holder: Mapping[str, Any], key: str) -> str | None:
+    found = holder.get(key)
+    if found is not None and not isinstance(found, str):
+        refuse("messages", f"the `{key}` of a tool call must be a string, not {type(found).__name__}")
+    return found
+
+
+def address_of(part: Mapping[str, Any]) -> str:
+    """The URL in an `image_url` part.
+
+    Raises:
+        InvalidParameters: if there is none.
+    """
+    address = part.get("image_url")
+    url = address.get("url") if isinstance(address, Mapping) else address
+    if not isinstance(url, str):
+        refuse("messages", "an image_url part needs {'image_url': {'url': '...'}}")
+    return url
+
+
+def data_image(url: str) -> Image | None:
+    """The image in a `data:` URI (RFC 2397), or None if it is another kind of address.
+
+    Raises:
+        InvalidParameters: if its data is not in base64, which is the only form that providers take.
+    """
+    if url[:5].lower() != "data:":
+        return None
+    comma = url.find(",")  # a URI may have many megabytes: its data is copied once
+    media_type, *rest = url[5 : max(comma, 5)].split(";")
+    if "base64" not in (word.strip().lower() for word in rest):
+        refuse("messages", "an image in a data URI must be in base64: 'data:image/png;base64,...'")
+    return Image(media_type or "image/png", url[comma + 1 :])
+
+
+def parts_of(content: Any) -> list[Mapping[str, Any]]:
+    """A message's content as a list of parts, whether it is a text, parts or nothing.
+
+    Raises:
+        InvalidParameters: if it is none of these, or a text part has no text.
+    """
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, (list, tuple)):
+        refuse("messages", f"a message's content must be a text or a list of parts, not {type(content).__name__}")
+    parts: list[Mapping[str, Any]] = []
+    for part in content:
+        if isinstance(part, str):
+            parts.append({"type": "text", "text": part})
+        elif not isinstance(part, Mapping):
+            refuse("messages", f"a part of a message must be a text or a mapping, not {type(part).__name__}")
+        elif part.get("type") == "text" and not isinstance(part.get("text"), str):
+            refuse("messages", "a part of type 'text' needs {'text': '...'}")
+        else:
+            parts.append(part)
+    return parts
+
+
+def text_of(part: Mapping[str, Any], key: str) -> str:
+    """A text that a part of some other type has to have under its own key.
+
+    Raises:
+        InvalidParameters: if it has none.
+    """
+    text = part.get(key)
+    if not isinstance(text, str):
+        refuse("messages", f"a part of type {key!r} needs {{{key!r}: '...'}}")
+    return text
+
+
+def tool_input(arguments: Any) -> Mapping[str, Any]:
+    """The arguments of a tool call as an object, for the protocols that want one.
+
+    Raises:
+        InvalidParameters: if the text is no JSON object, as models write it now and then.
+    """
+    if arguments is None or arguments == "":
+        return {}
+    found = _parsed(arguments) if isinstance(arguments, str) else arguments
+    if not isinstance(found, Mapping):
+        refuse("messages", "the arguments of a tool call in the history are not valid JSON, or no object")
+    return found
+
+
+_OBJECT = msgspec.json.Decoder()
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return _OBJECT.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:  # with half a surrogate pair in it, which the encoder mends
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return None if unsayable({"": found}) else found
