@@ -30,7 +30,8 @@ from ..pipeline import (
 )
 from ..pipeline.through import told_by
 from . import options
-from .circuit import Change, Circuit, Circuits, Permit, Refusal, Rules, Verdict
+from .circuit import Circuit, Circuits
+from .permit import Change, Permit, Refusal, Rules, Verdict
 
 __all__ = ["Breaker", "CircuitBreaker"]
 

@@ -32,72 +32,16 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
 import pybreaker
 
 from ..pipeline import ProviderError, Reply
+from .permit import CLOSED, HALF_OPEN, ISOLATED, OPEN, Change, Permit, Refusal, Rules, Verdict
 from .window import Window
 
-__all__ = ["Change", "Circuit", "Circuits", "Permit", "Refusal", "Rules", "Verdict"]
-
-CLOSED, OPEN, HALF_OPEN, ISOLATED = "closed", "open", "half-open", "isolated"
-
-
-class Verdict(Enum):
-    """What a try says about its route."""
-
-    GOOD = "good"
-    BAD = "bad"
-    FATAL = "fatal"
-    REST = "rest"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The numbers a circuit goes by; times in seconds. `CircuitBreaker` says what each is for."""
-
-    failures: int
-    ratio: float
-    minimum: int
-    window: float
-    break_min: float
-    break_max: float
-    long_break: float
-    probes: int
-
-
-@dataclass(slots=True, eq=False)
-class Permit:
-    """The right to one try. `lease` is when a probe's right ends; None for an ordinary try."""
-
-    generation: int
-    lease: float | None = None
-    # A probe whose stream is arriving: each event renews the lease by `gap`.
-    reply: weakref.ref[Reply] | None = None
-    seen: int = 0
-    gap: float = 0.0
-
-
-class Refusal(NamedTuple):
-    """Why nobody is admitted: `state` is "open", "half-open", "isolated" or "resting"; `wait` in seconds."""
-
-    state: str
-    wait: float | None
-    because: ProviderError | None
-
-
-class Change(NamedTuple):
-    """One change of state, for observers."""
-
-    before: str
-    after: str
-    error: ProviderError | None
-    until: float | None
+__all__ = ["Circuit", "Circuits"]
 
 
 class _Result(NamedTuple):

@@ -14,7 +14,7 @@ from mainstay.adapters.codec import Codec
 from mainstay.adapters.ollama import OllamaCodec
 from mainstay.adapters.openai import OpenAICodec
 from mainstay.adapters.schemas import OPENAI_COMPATIBLE
-from mainstay.pipeline import Problem, ProviderError, Request
+from mainstay.pipeline import Chunk, Problem, ProviderError, Reply, Request
 
 CODECS: list[Codec] = [
     OpenAICodec(),
@@ -89,8 +89,9 @@ def test_parameters_that_nobody_checked_are_said_or_refused(codec: Codec, params
 @given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
 def test_whatever_is_answered_is_a_reply_or_an_error(codec: Codec, data: bytes) -> None:
     with contextlib.suppress(ProviderError):
-        codec.decode(200, {}, data)
+        assert isinstance(codec.decode(200, {}, data), Reply)
     decoder = codec.decoder()
     for piece in (b"data: ", data, b"\n\n"):
-        decoder.feed(piece)
+        assert all(isinstance(chunk, Chunk) for chunk in decoder.feed(piece))
+    assert decoder.error is None or isinstance(decoder.error, ProviderError)
     decoder.end()

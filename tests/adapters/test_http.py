@@ -750,4 +750,4 @@ def test_heavy_libraries_load_on_first_use() -> None:
         "from mainstay.adapters import OpenAI; OpenAI('k');"
         "assert not {'requests', 'urllib3', 'http.client', 'ssl'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

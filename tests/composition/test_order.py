@@ -88,7 +88,8 @@ ALLOWED: list[list[Any]] = [
 @pytest.mark.parametrize("kind", [Stack, AsyncStack])
 @pytest.mark.parametrize("layers", ALLOWED)
 def test_every_other_order_is_allowed(kit: Any, kind: Any, layers: list[Any]) -> None:
-    kind(layers, Fallback(Route("a", kit.Leaf()), Route("b", kit.Leaf())))
+    stack = kind(layers, Fallback(Route("a", kit.Leaf()), Route("b", kit.Leaf())))
+    assert stack.routes() == ("a", "b")
 
 
 def test_over_a_single_handler_a_route_s_layer_may_stand_outside_a_call_s(kit: Any, ask: Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mainstay.middleware.circuit import Permit
+from mainstay.middleware.permit import Permit
 from mainstay.pipeline import AuthenticationFailed, QuotaExceeded, RateLimited, Unavailable
 from support.circuits import BAD, DOWN, FATAL, GOOD, NONE, REST, Bench
 

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from mainstay.middleware.circuit import Circuit, Permit, Refusal, Rules, Verdict
+from mainstay.middleware.circuit import Circuit
+from mainstay.middleware.permit import Permit, Refusal, Rules, Verdict
 from mainstay.pipeline import Unavailable
 
 FAILURES, RATIO, MINIMUM, WINDOW, SHORT, LONGEST, LONG = 3, 0.5, 4, 10.0, 4.0, 64.0, 32.0

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from mainstay.middleware.circuit import Permit, Refusal, Verdict
+from mainstay.middleware.permit import Permit, Refusal, Verdict
 from mainstay.pipeline import RateLimited, Unavailable
 from support.circuits import BAD, GAP, GOOD, LEASE, NONE, ProbeBench
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mainstay.middleware.circuit import Permit
+from mainstay.middleware.permit import Permit
 from mainstay.pipeline import AuthenticationFailed, RateLimited
 from support.circuits import BAD, FATAL, GOOD, REST, Bench
 

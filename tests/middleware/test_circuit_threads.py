@@ -9,7 +9,7 @@ from typing import Any
 import pybreaker
 import pytest
 
-from mainstay.middleware.circuit import Change, Permit, Refusal
+from mainstay.middleware.permit import Change, Permit, Refusal
 from mainstay.pipeline import Chunk, ProviderError, RateLimited, Reply
 from support.circuits import BAD, GAP, GOOD, NONE, REST, ProbeBench
 

@@ -85,7 +85,7 @@ def _admitted(ward: Ward, circuit: Any) -> None:
     from functools import partial
 
     from mainstay.middleware.breaker import _emit
-    from mainstay.middleware.circuit import Permit, Verdict
+    from mainstay.middleware.permit import Permit, Verdict
     from mainstay.pipeline import Call
 
     call = Call(ward.clock, observers=ward.stack.observers)

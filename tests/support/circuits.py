@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainstay.middleware.circuit import Change, Circuit, Permit, Refusal, Rules, Verdict
+from mainstay.middleware.circuit import Circuit
+from mainstay.middleware.permit import Change, Permit, Refusal, Rules, Verdict
 from mainstay.pipeline import Chunk, ProviderError, Reply, Unavailable
 
 LEASE, GAP = 60.0, 20.0

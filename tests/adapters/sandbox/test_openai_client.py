@@ -197,7 +197,10 @@ def test_parameters_that_the_provider_takes(client: openai.OpenAI) -> None:
     said = [{"role": "user", "content": [{"type": "text", "text": "Write JSON."}]}]
     form = {"type": "json_object"}
     params = {"stop": list("abcd"), "n": 1, "seed": -3, "logit_bias": {"5": -100}, "logprobs": True, "top_logprobs": 20}
-    client.chat.completions.create(model="gpt-4o", messages=said, response_format=form, tools=TOOLS, extra_body=params)
+    reply = client.chat.completions.create(
+        model="gpt-4o", messages=said, response_format=form, tools=TOOLS, extra_body=params
+    )
+    assert reply.choices[0].finish_reason == "stop"
 
 
 def test_error_in_a_stream(server: Sandbox, client: openai.OpenAI) -> None:
