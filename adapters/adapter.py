@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from types import TracebackType
-from typing import Self
 
 from ..pipeline import Call, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
+from ..pipeline.closing import Closing
 from .arriving import Arriving, Clocks
 from .cleaning import clean
 from .codec import Codec
@@ -20,7 +19,7 @@ from .http import WAITED, Incoming, Transport
 __all__ = ["Adapter"]
 
 
-class Adapter:
+class Adapter(Closing):
     """A handler that speaks to one provider. Thread-safe; connections are pooled and shared.
 
     Args:
@@ -114,14 +113,6 @@ class Adapter:
     def close(self) -> None:
         """Closes idle connections. The adapter can be used again."""
         self.transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         model = f", model={self.model!r}" if self.model else ""

@@ -17,10 +17,10 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .chunk import Chunk, Partial, ToolCall, ToolCallDelta, Usage, assemble
+from .closing import Closing
 from .errors import ErrorClass, ProviderError, TruncatedStream
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Outcome(Enum):
 Settle = Callable[["Reply"], None]
 
 
-class Reply:
+class Reply(Closing):
     """What came back. A finished reply has everything; a streaming one is iterated, and has it at the end.
 
     Use a stream in a `with` block, or to its end; a stream that is dropped is closed, but only when Python
@@ -303,14 +303,6 @@ class Reply:
         """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
         if self._events is not None and self._settle(self._given_up()):
             self._close_events()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_events", None) is not None and self.outcome is None:

@@ -22,6 +22,7 @@ from . import order
 from .async_reply import AsyncReply
 from .call import Call, Observer
 from .clock import Clock
+from .closing import Closing
 from .counting import Count
 from .errors import Problem, ProviderError
 from .layer import AsyncBound, Bound, Layer
@@ -271,7 +272,7 @@ def _has(item: Any, method: str) -> bool:
     return callable(getattr(item, method, None))
 
 
-class Stack(_Folded):
+class Stack(_Folded, Closing):
     """Layers around a handler, for threads.
 
         stack = Stack([Validate(), Retry(), CircuitBreaker(), Trace()], Fallback(openai, claude, ollama))
@@ -303,14 +304,6 @@ class Stack(_Folded):
             for item in reversed(self._closable()):
                 if _has(item, "close"):
                     closing.callback(item.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class AsyncStack(_Folded):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypedDict
+from typing import Any, TypedDict
 
 from ..middleware import Fallback, Health, standard
 from ..pipeline import Clock, Layer, Message, Observer, Reply, Request, Route, Stack
+from ..pipeline.closing import Closing
 
 __all__ = ["Front", "FrontOptions"]
 
@@ -21,7 +21,7 @@ class FrontOptions(TypedDict, total=False):
     health: Health | None
 
 
-class Front:
+class Front(Closing):
     """A stack over some routes, with the calls that an application makes.
 
     Args:
@@ -95,14 +95,6 @@ class Front:
     def close(self) -> None:
         """Closes the connections of every provider that it leads to."""
         self.stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __str__(self) -> str:
         return str(self.stack)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from ..middleware import Circuits, Health, standard
 from ..pipeline import Message, Reply
+from ..pipeline.closing import Closing
 from .chain import ProviderChain
 from .front import FrontOptions
 from .provider import Provider
@@ -16,7 +16,7 @@ from .registry import create_provider
 __all__ = ["ProviderManager"]
 
 
-class ProviderManager:
+class ProviderManager(Closing):
     """Holds providers, and answers through one of them or through all in order.
 
         manager = ProviderManager()
@@ -138,14 +138,6 @@ class ProviderManager:
         """Closes the connections of all providers."""
         for provider in self._providers.values():
             provider.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<ProviderManager {', '.join(self._providers)}>"

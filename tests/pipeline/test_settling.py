@@ -302,3 +302,13 @@ def test_what_the_reader_meets_because_another_thread_closed_is_no_error() -> No
     reader.join(10)
     assert failed == []
     assert (reply.outcome, reply.error) == (Outcome.CLOSED, None)
+
+
+def test_what_is_closed_after_a_with_block_must_know_how() -> None:
+    from mainstay.pipeline.closing import Closing
+
+    class Door(Closing):
+        """Has forgotten its close()."""
+
+    with pytest.raises(TypeError, match=r"Door needs a close\(\)"), Door():
+        pass
