@@ -5,8 +5,9 @@ Names are handed on when they are first used, so that importing this package loa
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
     from .adapter import Adapter
@@ -50,14 +51,5 @@ __all__ = [
     "Transport",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = handing_on(__name__, _HOMES)

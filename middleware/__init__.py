@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
     from .breaker import Breaker as Breaker
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from .trace import TraceCall as TraceCall
     from .validate import Validate as Validate
 
-_HOME = {
+_HOMES = {
     "Breaker": "breaker",
     "CircuitBreaker": "breaker",
     "Circuits": "circuit",
@@ -51,16 +53,5 @@ __all__ = [
     "standard",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = handing_on(__name__, _HOMES)

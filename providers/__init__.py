@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
     from .chain import ProviderChain as ProviderChain
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from .provider import Provider as Provider
     from .registry import create_provider as create_provider
 
-_HOME = {
+_HOMES = {
     "Provider": "provider",
     "ProviderChain": "chain",
     "ProviderManager": "manager",
@@ -19,16 +21,5 @@ _HOME = {
 
 __all__ = ["Provider", "ProviderChain", "ProviderManager", "create_provider"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = handing_on(__name__, _HOMES)

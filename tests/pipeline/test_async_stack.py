@@ -124,4 +124,6 @@ def test_a_stack_for_threads_leaves_alone_what_can_only_be_closed_on_a_loop() ->
         async def aclose(self) -> None:
             raise AssertionError
 
-    Stack([], OnlyAsync()).close()
+    client = OnlyAsync()
+    Stack([], client).close()
+    assert client.closed == []

@@ -73,7 +73,8 @@ def test_a_layer_is_refused_inside_of_what_it_must_not_be_held_by(world: Any, sc
 
 
 def test_inside_of_the_exceptions_it_may_stand(world: Any, script: Any) -> None:
-    world.stack([Span(), Outermost(), Outermost(name="inner"), guard, outer], script())
+    layers = (Span(), Outermost(), Outermost(name="inner"), guard, outer)
+    assert world.stack(layers, script()).layers == layers
 
 
 def test_the_pair_need_not_be_neighbours(world: Any, script: Any) -> None:

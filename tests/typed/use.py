@@ -33,6 +33,14 @@ from mainstay.pipeline import (
 from mainstay.providers import Provider, ProviderChain, ProviderManager, create_provider
 
 
+def misspell() -> None:
+    from mainstay.adapters import OpenAi  # type: ignore[attr-defined]
+    from mainstay.middleware import Retyr  # type: ignore[attr-defined]
+    from mainstay.providers import create_provder  # type: ignore[attr-defined]
+
+    print(OpenAi, Retyr, create_provder)
+
+
 def compose() -> None:
     claude = Claude("sk-2", model="claude-sonnet-4-5")
     route = Route("claude", claude, drop={"seed"}, params={"max_tokens": 1000})

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("package", ["adapters", "middleware", "providers"])
+def test_a_package_hands_on_every_name_that_it_promises_and_no_other(package: str) -> None:
+    module = importlib.import_module(f"mainstay.{package}")
+    assert set(module.__all__) <= set(dir(module))
+    assert all(getattr(module, name).__name__ == name for name in module.__all__)
+    with pytest.raises(AttributeError, match=f"module 'mainstay.{package}' has no attribute 'Retyr'"):
+        _ = module.Retyr
