@@ -26,18 +26,19 @@ __all__ = ["Play", "Played", "Score"]
 
 PROMPTS = 60
 _PACE = 0.15  # seconds between prompts: slow enough to watch, fast enough to end in time
-_LIMIT = 3.0  # seconds for which OpenAI's rate limit lasts: more than a retry waits while others are there
+_LIMIT = 4.0  # seconds for which OpenAI's rate limit lasts: more than a retry waits while others are there
 _SLOW = 0.2  # seconds that the small local model takes to begin
 
 # What happens before which prompt, in the words that the view shows.
 ACTS = {
     1: "all providers are well",
     10: f"OpenAI limits the rate: Retry-After {_LIMIT:g} s",
-    28: "OpenAI goes down: connections are refused",
+    29: "OpenAI goes down: connections are refused",
     33: "Claude is overloaded",
     35: "Claude cuts a stream after the first tokens",
+    # Sooner than the first break (2.5 s at least) can be over, so that the first probe finds it well.
+    36: "OpenAI is back",
     37: "Claude is well again",
-    38: "OpenAI is back",
 }
 _CUT = 35
 
@@ -142,7 +143,7 @@ class Play:
             self._limited_until = time.monotonic() + _LIMIT
             for server in both:
                 server.always(self._limited)
-        elif number == 28:
+        elif number == 29:
             for server in both:
                 server.refuse()
         elif number == 33:
@@ -151,7 +152,7 @@ class Play:
             claude.always(lambda seen: faults.cut(after=3, answer=_answer(seen)))
         elif number == 37:
             claude.always(_answer)
-        elif number == 38:
+        elif number == 36:
             for server in both:
                 server.accept()
 
