@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
-    from .adapter import Adapter
+    from .adapter import Adapter, Transport
     from .claude import ClaudeCodec
-    from .codec import Codec, HttpCall, StreamDecoder
-    from .http import HttpTransport, Transport
+    from .codec import Codec, HttpCall, HttpCodec, StreamDecoder
+    from .http import HttpTransport
+    from .llama_cpp import LlamaCppCodec
+    from .llama_server import LlamaCpp
     from .ollama import OllamaCodec
     from .openai import OpenAICodec
+    from .openrouter import OpenRouterCodec
     from .params import Schema
-    from .ready import Claude, Ollama, OpenAI
+    from .ready import Claude, Ollama, OpenAI, OpenRouter
 
 _HOMES = {
     "Adapter": "adapter",
@@ -25,14 +28,19 @@ _HOMES = {
     "ClaudeCodec": "claude",
     "Codec": "codec",
     "HttpCall": "codec",
+    "HttpCodec": "codec",
     "HttpTransport": "http",
+    "LlamaCpp": "llama_server",
+    "LlamaCppCodec": "llama_cpp",
     "Ollama": "ready",
     "OllamaCodec": "ollama",
     "OpenAI": "ready",
     "OpenAICodec": "openai",
+    "OpenRouter": "ready",
+    "OpenRouterCodec": "openrouter",
     "Schema": "params",
     "StreamDecoder": "codec",
-    "Transport": "http",
+    "Transport": "adapter",
 }
 
 __all__ = [
@@ -41,11 +49,16 @@ __all__ = [
     "ClaudeCodec",
     "Codec",
     "HttpCall",
+    "HttpCodec",
     "HttpTransport",
+    "LlamaCpp",
+    "LlamaCppCodec",
     "Ollama",
     "OllamaCodec",
     "OpenAI",
     "OpenAICodec",
+    "OpenRouter",
+    "OpenRouterCodec",
     "Schema",
     "StreamDecoder",
     "Transport",

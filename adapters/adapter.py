@@ -8,15 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
+from typing import Any, Protocol, TypeVar
 
 from ..pipeline import Call, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
 from ..pipeline.closing import Closing
 from .arriving import Arriving, Clocks
 from .cleaning import clean
-from .codec import Codec
-from .http import WAITED, Incoming, Transport
+from .codec import Codec, WireCall
+from .incoming import WAITED, Incoming, Now
 
-__all__ = ["Adapter"]
+__all__ = ["Adapter", "Transport"]
+
+C = TypeVar("C", bound=WireCall)
+C_contra = TypeVar("C_contra", bound=WireCall, contravariant=True)
+
+
+class Transport(Protocol[C_contra]):
+    """What carries a call to a provider and its answer back: see HttpTransport and ProcessTransport."""
+
+    def send(self, call: C_contra, *, connect: float, until: float, now: Now) -> Incoming:
+        """Sends a call and waits until its answer begins.
+
+        Args:
+            call: what the codec made of the request.
+            connect: seconds that a connection may take.
+            until: the moment on the clock at which waiting ends, for all of it.
+            now: the clock.
+
+        Raises:
+            TimedOut: with reason "connect", or WAITED for the rest.
+            ProviderError: if the provider cannot be reached.
+        """
+
+    def close(self) -> None:
+        """Frees what it holds."""
 
 
 class Adapter(Closing):
@@ -33,16 +58,16 @@ class Adapter(Closing):
 
     def __init__(
         self,
-        codec: Codec,
-        transport: Transport,
+        codec: Codec[C],
+        transport: Transport[C],
         *,
         model: str | None = None,
         timeouts: Timeouts | None = None,
         secrets: Iterable[Secret] = (),
         provider: str | None = None,
     ) -> None:
-        self.codec = codec
-        self.transport = transport
+        self.codec: Codec[Any] = codec
+        self.transport: Transport[Any] = transport
         self.model = model
         self.timeouts = timeouts or Timeouts()
         self.provider = provider or codec.provider

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from ..pipeline import Call, Chunk, ProviderError, TimedOut, Timeouts
 from .codec import StreamDecoder
-from .http import Incoming
+from .incoming import WAITED, Incoming
 
 __all__ = ["Arriving", "Clocks"]
 
@@ -136,7 +136,7 @@ class Arriving(Iterator[Chunk]):
             self._over = True
             failure, cause = raised, raised.__cause__
         if failure is not None:
-            if isinstance(failure, TimedOut):
+            if isinstance(failure, TimedOut) and failure.reason == WAITED:
                 failure = clocks.too_late(None if moment == clocks.first_at else moment)
             try:
                 self._raise(failure, cause)

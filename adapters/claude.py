@@ -16,7 +16,8 @@ from msgspec.json import Decoder
 
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .claude_request import conversation, translate_format, translate_tools
-from .codec import Codec, Headers, StreamDecoder, in_stream
+from .codec import Headers, HttpCodec, StreamDecoder, in_stream
+from .history import own_reasoning
 from .mending import Menders, mended
 from .schemas import CLAUDE, CLAUDE_WITHOUT_SAMPLING
 from .shapes import any_json, count, from_json, malformed, refuse, told, tool_arguments
@@ -25,6 +26,7 @@ from .stream import SSE, Event
 __all__ = ["ClaudeCodec"]
 
 _WITHOUT_SAMPLING = "2026-10-21"  # from this version on `temperature`, `top_p` and `top_k` are unknown fields
+_THOUGHTS = ("thinking", "redacted_thinking")  # blocks that have to go back unchanged before tool results
 _FINISH: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -62,7 +64,7 @@ _MESSAGE = Decoder(_Message)
 _EVENT = Decoder(_Event)
 
 
-class ClaudeCodec(Codec):
+class ClaudeCodec(HttpCodec):
     """The Messages API.
 
     Args:
@@ -93,18 +95,21 @@ class ClaudeCodec(Codec):
         params = self.schema.to_wire(request.params)
         translate_tools(params)
         translate_format(params)
-        system, messages = conversation(request.messages)
-        body = {"model": request.model, "messages": messages, **params}
-        if system:
-            body["system"] = system
+        own, noted = own_reasoning(request.messages, _THOUGHTS)
+        said = conversation(own)
+        body = {"model": request.model, "messages": said.messages, **params}
+        if said.system:
+            body["system"] = said.system
         if request.stream:
             body["stream"] = True
-        changes: Mapping[str, str] = {}
+        changes: Mapping[str, str] = noted
         if "max_tokens" not in body:
             body["max_tokens"] = self.max_tokens
-            changes = {
-                "max_tokens": f"set to {self.max_tokens}, the codec's default, because Claude's protocol requires it"
-            }
+            why = f"set to {self.max_tokens}, the codec's default, because Claude's protocol requires it"
+            changes = {**changes, "max_tokens": why}
+        if said.left_out:
+            names = ", ".join(f"`{name}`" for name in sorted(said.left_out))
+            changes = {**changes, "messages": f"left out of messages: {names}, which Claude has no words for"}
         _check_budget(body)
         return body, changes
 
@@ -119,6 +124,7 @@ class ClaudeCodec(Codec):
         return Reply(
             mended("".join(_text(block, "text") for block in blocks if block.get("type") == "text")),
             reasoning=mended("".join(_text(block, "thinking") for block in blocks if block.get("type") == "thinking")),
+            reasoning_details=[block for block in blocks if block.get("type") in _THOUGHTS],
             tool_calls=[
                 ToolCall(
                     _word(block.get("id")) or "",
@@ -149,8 +155,24 @@ def _check_budget(body: Mapping[str, Any]) -> None:
         refuse("thinking", f"`thinking` may use {budget} tokens, but `max_tokens` is {limit}: it must be more")
 
 
+class _Thought:
+    """A block of thinking as it arrives; whole, it can go back."""
+
+    __slots__ = ("block", "pieces")
+
+    def __init__(self, block: dict[str, Any]) -> None:
+        self.block = block
+        self.pieces: list[tuple[str, str]] = []
+
+    def whole(self) -> dict[str, Any]:
+        for key in dict(self.pieces):
+            grown = "".join(words for name, words in self.pieces if name == key)
+            self.block[key] = mended(_text(self.block, key) + grown)
+        return self.block
+
+
 class _Decoder(StreamDecoder):
-    __slots__ = ("_calls", "_mend", "_provider", "_silent", "_stop", "_usage")
+    __slots__ = ("_calls", "_mend", "_provider", "_silent", "_stop", "_thoughts", "_usage")
 
     def __init__(self, provider: str) -> None:
         super().__init__(SSE())
@@ -159,6 +181,7 @@ class _Decoder(StreamDecoder):
         self._calls: dict[int | None, int] = {}  # the block of a tool call -> the number of the call
         self._silent: set[int] = set()  # tool calls without arguments so far
         self._stop: str | None = None
+        self._thoughts: dict[int | None, _Thought] = {}  # blocks of thinking that are open
         self._usage: dict[str, Any] = {}  # cumulative: what comes later replaces what was told before
 
     def _take(self, frame: Event, chunks: list[Chunk]) -> None:
@@ -184,6 +207,8 @@ class _Decoder(StreamDecoder):
             call = self._calls.get(_place(event.index))
             if call in self._silent:  # a call without arguments is a call with an empty object
                 chunks.append(Chunk(tool_calls=(ToolCallDelta(call, arguments="{}"),)))
+            if (thought := self._thoughts.pop(_place(event.index), None)) is not None:
+                chunks.append(Chunk(reasoning_details=(thought.whole(),)))
         elif kind == "message_start":
             message = event.message if isinstance(event.message, dict) else {}
             # The number of output tokens is provisional here.
@@ -219,14 +244,20 @@ class _Decoder(StreamDecoder):
             chunks.append(Chunk(tool_calls=(ToolCallDelta(call, id_, name, arguments),)))
         elif kind == "text" and (words := _text(block, "text")):
             chunks.append(Chunk(self._mend.text(words)))
-        elif kind == "thinking" and (words := _text(block, "thinking")):
-            chunks.append(Chunk(reasoning=self._mend.reasoning(words)))
+        elif kind in _THOUGHTS:
+            self._thoughts[_place(index)] = _Thought(block)
+            if words := _text(block, "thinking"):
+                chunks.append(Chunk(reasoning=self._mend.reasoning(words)))
 
     def _change(self, index: Any, delta: dict[str, Any], chunks: list[Chunk]) -> None:
         kind = delta.get("type")
-        if kind == "thinking_delta":
-            if words := _text(delta, "thinking"):
-                chunks.append(Chunk(reasoning=self._mend.reasoning(words)))
+        if kind in ("thinking_delta", "signature_delta"):
+            key = kind.removesuffix("_delta")
+            if words := _text(delta, key):
+                if (thought := self._thoughts.get(_place(index))) is not None:
+                    thought.pieces.append((key, words))
+                if key == "thinking":
+                    chunks.append(Chunk(reasoning=self._mend.reasoning(words)))
         elif kind == "input_json_delta":
             call = self._calls.get(_place(index))
             fragment = _text(delta, "partial_json")

@@ -7,12 +7,12 @@ its own shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .history import address_of, answered_call, calls_of, data_image, parts_of, text_of, tool_input
 from .shapes import refuse
 
-__all__ = ["conversation", "translate_format", "translate_tools"]
+__all__ = ["Conversation", "conversation", "translate_format", "translate_tools"]
 
 _CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
 _BLOCKS = frozenset(
@@ -24,8 +24,26 @@ _BLOCKS = frozenset(
 _SERVER_BLOCKS = ("_tool_use", "_tool_result")  # "server_tool_use", "web_search_tool_result": they go back as they came
 
 
-def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
-    """The system prompt, as text or as blocks, and the messages as Claude has them.
+# What a message may have besides: clients write it into every message that they give back, mostly as None.
+_KNOWN = frozenset({"role", "content", "tool_calls", "tool_call_id", "refusal", "is_error", "reasoning_details"})
+
+
+class Conversation(NamedTuple):
+    """A conversation as Claude has it.
+
+    Attributes:
+        system: the system prompt, as text or as blocks; empty if there is none.
+        messages: the turns.
+        left_out: keys of messages that Claude has no words for.
+    """
+
+    system: Any
+    messages: list[dict[str, Any]]
+    left_out: set[str]
+
+
+def conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
+    """Puts a conversation into Claude's words.
 
     Raises:
         InvalidParameters: if a message has something in it that Claude has no words for.
@@ -33,21 +51,26 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     results: list[dict[str, Any]] | None = None  # of the turn before: all results belong into one message
+    left_out: set[str] = set()
     for message in messages:
         role, content = message["role"], message.get("content")
+        if len(message) > 2 and not _KNOWN.issuperset(message):
+            left_out.update(str(key) for key in message.keys() - _KNOWN if message[key] and key != "cache_control")
+            if mark := message.get("cache_control"):  # on the message, as some clients write it
+                content = _marked(content, mark)
         if role == "user":
             results = None
             turns.append({"role": role, "content": _asked(content)})
         elif role == "assistant":
             results = None
-            blocks = _answered(message)
+            blocks = _answered(message, content)
             if blocks:
                 turns.append({"role": role, "content": blocks})
         elif role == "tool":
             if results is None:
                 results = []
                 turns.append({"role": "user", "content": results})
-            results.append(_result(message))
+            results.append(_result(message, content))
         elif role in ("system", "developer"):
             system += _blocks(content)
         else:
@@ -56,8 +79,14 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[
     if not turns:
         refuse("messages", "Claude needs at least one message besides the system prompt")
     if all(block.keys() == {"type", "text"} for block in system):
-        return "\n\n".join(block["text"] for block in system), turns
-    return system, turns  # with cache marks or the like, which need their blocks
+        return Conversation("\n\n".join(block["text"] for block in system), turns, left_out)
+    return Conversation(system, turns, left_out)  # with cache marks or the like, which need their blocks
+
+
+def _marked(content: Any, mark: Any) -> list[Mapping[str, Any]]:
+    """The content with a cache mark on its last part, which is where the mark of a message belongs."""
+    parts = parts_of(content)
+    return [*parts[:-1], {**parts[-1], "cache_control": mark}] if parts else []
 
 
 def _asked(content: Any) -> Any:
@@ -98,8 +127,8 @@ def _image(part: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.data}, **rest}
 
 
-def _answered(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    content, refusal = message.get("content"), message.get("refusal")
+def _answered(message: Mapping[str, Any], content: Any) -> list[dict[str, Any]]:
+    refusal = message.get("refusal")
     blocks: list[dict[str, Any]]
     if isinstance(content, str):
         blocks = [{"type": "text", "text": content}]
@@ -109,6 +138,8 @@ def _answered(message: Mapping[str, Any]) -> list[dict[str, Any]]:
         blocks.append({"type": "text", "text": refusal})
     # The API itself returns empty texts, and refuses them when they come back.
     blocks = [block for block in blocks if not _is_blank(block)]
+    if details := message.get("reasoning_details"):  # thinking goes back first, and unchanged
+        blocks = [*map(dict, details), *blocks]
     if message.get("tool_calls"):
         for call_id, function in calls_of(message):
             arguments = tool_input(function.get("arguments"))
@@ -122,8 +153,8 @@ def _said(part: Mapping[str, Any]) -> dict[str, Any]:
     return _block(part)
 
 
-def _result(message: Mapping[str, Any]) -> dict[str, Any]:
-    content, call_id = message.get("content"), answered_call(message)
+def _result(message: Mapping[str, Any], content: Any) -> dict[str, Any]:
+    call_id = answered_call(message)
     if not call_id:
         refuse("messages", "a message of a tool needs the `tool_call_id` of the call that it answers")
     block = {
@@ -173,6 +204,7 @@ def _tool(tool: Any) -> Any:
     if not isinstance(function, Mapping):
         return tool  # in Claude's own shape
     flat = {key: value for key, value in function.items() if key != "parameters"}
+    flat.update((key, value) for key, value in tool.items() if key not in ("type", "function"))  # a cache mark
     return {**flat, "input_schema": function.get("parameters") or {"type": "object", "properties": {}}}
 
 

@@ -1,7 +1,8 @@
 """Codec: how to say a request in a provider's words, and how to understand its answer. No I/O, no clock, no keys.
 
 A codec is pure, so that it can be tested with byte literals, and so that one codec serves every transport. What all
-protocols have in common stands here: the steps of a codec, and the life of a stream decoder.
+protocols have in common stands here: the steps of a codec, those of one that speaks JSON over HTTP, and the life of a
+stream decoder.
 """
 
 from __future__ import annotations
@@ -9,19 +10,33 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ..pipeline import Chunk, InvalidParameters, Problem, ProviderError, Reply, Request, TruncatedStream, Unavailable
 from .classify import classify_event, classify_response
 from .params import Schema
 from .shapes import any_json, refuse_infinite, to_json, unsayable
 
-__all__ = ["Codec", "Headers", "HttpCall", "StreamDecoder", "in_stream"]
+__all__ = ["Codec", "Headers", "HttpCall", "HttpCodec", "StreamDecoder", "WireCall", "in_stream"]
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
 
 _SHORT = 100_000  # bytes of a body
+
+
+class WireCall(Protocol):
+    """What a codec makes of a request and a transport sends: an HttpCall, a ProcessCall.
+
+    Attributes:
+        changes: what the codec did to the caller's parameters, by name, in words.
+    """
+
+    @property
+    def changes(self) -> Mapping[str, str]: ...
+
+
+C = TypeVar("C", bound=WireCall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +59,18 @@ class HttpCall:
     method: str = "POST"
 
 
-class Codec(ABC):
+class Codec(ABC, Generic[C]):
     """One protocol. Immutable; one codec serves all threads.
 
     Attributes:
         provider: the protocol's owner, as classifiers and schemas know it: "openai", "claude", "ollama".
         label: its name for people.
         schema: the parameters that it takes.
-        path: what is appended to the base URL.
     """
 
     provider: str
     label: str
     schema: Schema
-    path: ClassVar[str]
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """Everything that is wrong with the request, found without sending it; empty if it may be sent."""
@@ -65,13 +78,51 @@ class Codec(ABC):
         # What is wrong by itself is left out of the rest, which relies on good values.
         request = _without(request, problems)
         try:
-            self._written(request)
+            self._try(request)
         except InvalidParameters as error:
             problems += error.problems
             known = {problem.parameter for problem in problems}
             infinite = unsayable(_without(request, problems).params, request.messages)
             problems += tuple(problem for problem in infinite if problem.parameter not in known)
         return problems
+
+    def _try(self, request: Request) -> None:
+        """Raises InvalidParameters if the request cannot be said."""
+        self.encode(request)
+
+    @abstractmethod
+    def encode(self, request: Request) -> C:
+        """Says the request in the provider's words.
+
+        Raises:
+            InvalidParameters: if it cannot be said.
+        """
+
+    @abstractmethod
+    def decode(self, status: int, headers: Headers, body: bytes) -> Reply:
+        """Understands a whole answer.
+
+        Raises:
+            ProviderError: of the class that the answer means, if it is an error or makes no sense.
+        """
+
+    def streams(self, headers: Headers) -> bool:
+        """Whether what arrives is a stream, if one was asked for."""
+        return True
+
+    @abstractmethod
+    def decoder(self) -> StreamDecoder:
+        """A decoder for one stream."""
+
+
+class HttpCodec(Codec[HttpCall]):
+    """A protocol of JSON over HTTP.
+
+    Attributes:
+        path: what is appended to the base URL.
+    """
+
+    path: ClassVar[str]
 
     def encode(self, request: Request) -> HttpCall:
         """Says the request in the provider's words.
@@ -81,6 +132,9 @@ class Codec(ABC):
         """
         body, changes = self._written(request)
         return HttpCall(self.path, self.headers(request.stream), body, request.stream, changes)
+
+    def _try(self, request: Request) -> None:
+        self._written(request)
 
     def _written(self, request: Request) -> tuple[bytes, Mapping[str, str]]:
         body, changes = self.body(request)
@@ -96,11 +150,6 @@ class Codec(ABC):
         return data, changes
 
     def decode(self, status: int, headers: Headers, body: bytes) -> Reply:
-        """Understands a whole answer.
-
-        Raises:
-            ProviderError: of the class that the answer means, if it is an error or makes no sense.
-        """
         if not 200 <= status < 300:
             raise classify_response(self.provider, status, headers, body) or Unavailable(status=status)
         try:
@@ -135,10 +184,6 @@ class Codec(ABC):
         Raises:
             ProviderError: with reason "malformed_response" if there is none in it, whatever the cause.
         """
-
-    @abstractmethod
-    def decoder(self) -> StreamDecoder:
-        """A decoder for one stream."""
 
 
 def _without(request: Request, problems: Iterable[Problem]) -> Request:

@@ -7,14 +7,63 @@ shape that they promise, or refuse the request with a sentence about it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from .shapes import refuse, unsayable
 
-__all__ = ["Image", "address_of", "answered_call", "calls_of", "data_image", "parts_of", "text_of", "tool_input"]
+__all__ = [
+    "Image",
+    "address_of",
+    "answered_call",
+    "calls_of",
+    "data_image",
+    "own_reasoning",
+    "parts_of",
+    "text_of",
+    "tool_input",
+]
+
+
+_NOTHING: Mapping[str, str] = {}
+
+
+def own_reasoning(
+    messages: Sequence[Mapping[str, Any]], kinds: tuple[str, ...]
+) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, str]]:
+    """The messages without the `reasoning_details` of other providers, which only their makers can read.
+
+    Args:
+        messages: the conversation so far; `Reply.message` puts such details into it.
+        kinds: how the types of the provider's own details begin; empty if it has none.
+
+    Returns:
+        The messages, the same ones if nothing had to be left out, and what was done, for the reply's `changes`.
+
+    Raises:
+        InvalidParameters: if the details are no list of mappings.
+    """
+    if not any("reasoning_details" in message for message in messages):
+        return messages, _NOTHING
+    kept: list[Mapping[str, Any]] = []
+    left_out = 0
+    for message in messages:
+        turn = {key: value for key, value in message.items() if key != "reasoning_details"}
+        if details := message.get("reasoning_details"):
+            if not isinstance(details, (list, tuple)) or not all(isinstance(detail, Mapping) for detail in details):
+                refuse("messages", "`reasoning_details` must be a list of mappings, as `Reply.message` has them")
+            own = [detail for detail in details if str(detail.get("type")).startswith(kinds)] if kinds else []
+            left_out += len(details) - len(own)
+            if own:
+                turn["reasoning_details"] = own
+        kept.append(turn)
+    if not left_out:
+        return kept, _NOTHING
+    return kept, {
+        "messages": f"{left_out} pieces of reasoning left out: only the provider that made them can read them"
+    }
 
 
 class Image(NamedTuple):

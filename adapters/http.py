@@ -15,35 +15,25 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from ..pipeline import AuthenticationFailed, ErrorClass, ProviderError, Secret, TimedOut
 from .classify import classify_exception
 from .codec import HttpCall
 from .environment import address_of
-from .incoming import MAX_BODY, WAITED, Incoming, Now
+from .incoming import MAX_BODY, WAITED, HttpIncoming, Now
 from .links import harmless, waited
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["MAX_BODY", "WAITED", "HttpTransport", "Incoming", "Transport"]
+__all__ = ["MAX_BODY", "WAITED", "HttpTransport"]
 
 _TELLING = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 _SCHEMES = re.compile(r"(?:Bearer|Basic|Token)\s+", re.I)
 _SHORTEST = 4  # characters; a shorter secret is none, and starring it out would only make a riddle of every message
 _SHORTEST_IN_QUERY = 8  # there, most values are no secrets: `?v=1`
-
-
-class Transport(Protocol):
-    """What moves bytes: see HttpTransport."""
-
-    def send(self, call: HttpCall, *, connect: float, until: float, now: Now) -> Incoming:
-        """Sends a request and waits for the status and headers of its response."""
-
-    def close(self) -> None:
-        """Frees what it holds."""
 
 
 class _Opened(NamedTuple):
@@ -127,7 +117,7 @@ class HttpTransport:
         self._opening = threading.Lock()
         _transports.add(self)
 
-    def send(self, call: HttpCall, *, connect: float, until: float, now: Now) -> Incoming:
+    def send(self, call: HttpCall, *, connect: float, until: float, now: Now) -> HttpIncoming:
         """Sends a request and waits for the status and headers of its response.
 
         Args:
@@ -154,7 +144,7 @@ class HttpTransport:
             response = opened.session.get_adapter(url).send(
                 prepared, stream=True, timeout=(min(connect, left), left), **opened.settings
             )
-            return Incoming(response, self.provider, now, opened.secrets)
+            return HttpIncoming(response, self.provider, now, opened.secrets)
         except Exception as error:  # noqa: BLE001 - requests lets urllib3's, ssl's and the system's own through
             failure = self._meaning(error, connecting=connect < left)
             cause = harmless(error, opened.secrets)

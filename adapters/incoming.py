@@ -1,8 +1,9 @@
-"""A response that is arriving: pieces of its body as soon as they are there, until a moment, or until it is closed."""
+"""An answer that is arriving: pieces of it as soon as they are there, until a moment, or until it is closed."""
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from .links import harmless, waited
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["MAX_BODY", "WAITED", "Incoming"]
+__all__ = ["MAX_BODY", "WAITED", "HttpIncoming", "Incoming", "Now"]
 
 MAX_BODY = 64 * 1024 * 1024
 """The longest body of a complete reply that is accepted, in bytes, after decompression."""
@@ -25,28 +26,61 @@ _PIECE = 65536
 Now = Callable[[], float]
 
 
-class Incoming:
-    """A response whose headers are here and whose body is arriving.
+class Incoming(ABC):
+    """An answer that has begun and whose body is arriving, whatever carries it.
 
     One thread reads; any thread may close.
 
     Attributes:
-        status: the HTTP status.
+        status: the HTTP status; 200 for what has none.
         headers: the headers; names are case-insensitive.
     """
 
-    __slots__ = (
-        "_closed",
-        "_encoded",
-        "_now",
-        "_provider",
-        "_raw",
-        "_reading",
-        "_secrets",
-        "_wire",
-        "headers",
-        "status",
-    )
+    __slots__ = ("headers", "status")
+
+    status: int
+    headers: Mapping[str, str]
+
+    @abstractmethod
+    def read(self, until: float) -> bytes:
+        """The next piece of the body, as soon as there is one.
+
+        Args:
+            until: the moment on the clock at which waiting ends.
+
+        Returns:
+            At most 128 KiB; b"" at the good end of the body, or once it is closed.
+
+        Raises:
+            TimedOut: with reason WAITED, if the moment comes first.
+            ProviderError: what became of it otherwise. After an error, it is closed.
+        """
+
+    def read_all(self, until: float, limit: int = MAX_BODY) -> bytes:
+        """The rest of the body; what carried it is free for the next request afterwards.
+
+        Raises:
+            ProviderError: as `read`; Unavailable with reason "malformed_response" beyond `limit` bytes.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        while piece := self.read(until):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                self.close()
+                raise Unavailable(f"the answer has more than {limit} bytes", reason="malformed_response")
+        return b"".join(pieces)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the answer and frees what carries it, at once. Can be repeated, from any thread."""
+
+
+class HttpIncoming(Incoming):
+    """A response whose headers are here and whose body is arriving."""
+
+    __slots__ = ("_closed", "_encoded", "_now", "_provider", "_raw", "_reading", "_secrets", "_wire")
 
     def __init__(self, response: requests.Response, provider: str, now: Now, secrets: Sequence[Secret] = ()) -> None:
         """Wraps a response.
@@ -58,7 +92,7 @@ class Incoming:
             secrets: what no error may show.
         """
         self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
+        self.headers = response.headers
         self._raw: Any = response.raw
         self._provider = provider
         self._secrets = secrets
@@ -70,13 +104,7 @@ class Incoming:
         self._closed = False
 
     def read(self, until: float) -> bytes:
-        """The next piece of the body, as soon as there is one.
-
-        Args:
-            until: the moment on the clock at which waiting ends.
-
-        Returns:
-            At most 128 KiB; b"" at the end of the body, or once it is closed.
+        """As the base says.
 
         Raises:
             TimedOut: with reason WAITED, if the moment comes first.
@@ -111,24 +139,8 @@ class Incoming:
         finally:
             del failure, cause  # whose traceback holds this frame
 
-    def read_all(self, until: float, limit: int = MAX_BODY) -> bytes:
-        """The rest of the body; the connection is free for the next request afterwards.
-
-        Raises:
-            ProviderError: as `read`; Unavailable with reason "malformed_response" beyond `limit` bytes.
-        """
-        pieces: list[bytes] = []
-        size = 0
-        while piece := self.read(until):
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                self.close()
-                raise Unavailable(f"the answer has more than {limit} bytes", reason="malformed_response")
-        return b"".join(pieces)
-
     def close(self) -> None:
-        """Ends the response; unless its body was read to the end, closes its connection at once. Can be repeated."""
+        """Ends the response; unless its body was read to the end, closes its connection at once."""
         self._closed = True
         if self._wire is not None:
             self._wire.wake()

@@ -49,13 +49,14 @@ class Mender:
 
 
 class Menders:
-    """The menders of one stream: text, reasoning and the arguments of each tool call are texts of their own."""
+    """The menders of one stream: text, reasoning, refusal and each tool call's arguments are texts of their own."""
 
-    __slots__ = ("_arguments", "reasoning", "text")
+    __slots__ = ("_arguments", "reasoning", "refusal", "text")
 
     def __init__(self) -> None:
         self.text = Mender()
         self.reasoning = Mender()
+        self.refusal = Mender()
         self._arguments: dict[int, Mender] = {}
 
     def arguments(self, call: int, text: str) -> str:
@@ -71,6 +72,7 @@ class Menders:
         """Puts what was kept into the last chunk of the answer."""
         chunk.text += self.text.flush()
         chunk.reasoning += self.reasoning.flush()
+        chunk.refusal += self.refusal.flush()
         for call, mender in self._arguments.items():
             if lost := mender.flush():
                 chunk.tool_calls = (*chunk.tool_calls, ToolCallDelta(call, arguments=lost))

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from ..pipeline import Chunk, Partial, Reply, Request, ToolCall, ToolCallDelta, TruncatedStream, Usage
-from .codec import Codec, Headers, StreamDecoder, in_stream
+from .codec import Headers, HttpCodec, StreamDecoder, in_stream
 from .history import address_of, answered_call, calls_of, data_image, parts_of, text_of, tool_input
 from .mending import Menders, mended
 from .schemas import OLLAMA
@@ -59,7 +59,7 @@ class _Line(Struct):
 _LINE = Decoder(_Line)
 
 
-class OllamaCodec(Codec):
+class OllamaCodec(HttpCodec):
     """The chat API. History that is too long is an error, not cut: `truncate` is sent as false unless it is given."""
 
     path = "/api/chat"

@@ -3,6 +3,7 @@
 Protocol: OpenAI's OpenAPI description, `POST /chat/completions`. Requests are OpenAI-shaped already, so this codec
 translates little; it knows what compatible servers do differently, and takes it as it comes: usage before or after
 the finish reason, chunks without choices, tool calls without an index, text in parts, a stream without `[DONE]`.
+Providers with a little more of their own (OpenRouter, llama.cpp) build on this codec.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
 from msgspec.json import Decoder
 
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .classify import classify_event
-from .codec import Codec, Headers, StreamDecoder, in_stream
+from .codec import Headers, HttpCodec, StreamDecoder, in_stream
+from .history import own_reasoning
 from .mending import Menders, mended
+from .openai_wire import Answer, Call, Choice, Message
 from .params import Schema
 from .schemas import OPENAI
 from .shapes import any_json, count, from_json, malformed, price, refuse, texts_of, to_json, told, tool_arguments
 from .stream import SSE, Event
 
-__all__ = ["OpenAICodec"]
+__all__ = ["ChatDecoder", "OpenAICodec"]
 
 _FINISH: Mapping[str, str] = {
     "stop": "stop",
@@ -33,103 +35,47 @@ _FINISH: Mapping[str, str] = {
 }
 
 
-class _Function(Struct):
-    name: str | None = None
-    arguments: Any = None  # JSON text; some servers send the object
-
-
-class _Custom(Struct):
-    """A call of a custom tool: its input is free text."""
-
-    name: str | None = None
-    input: Any = None
-
-
-class _Call(Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-    custom: _Custom | None = None
-
-    @property
-    def asked(self) -> _Function:
-        """The function, or the custom tool in its place."""
-        if self.function is not None:
-            return self.function
-        return _Function() if self.custom is None else _Function(self.custom.name, self.custom.input)
-
-
-class _Message(Struct):
-    """A message, or in a stream a change of it."""
-
-    content: Any = None  # text; some servers send parts
-    refusal: str | None = None
-    reasoning: Any = None  # OpenRouter, Ollama
-    reasoning_content: Any = None  # DeepSeek, llama.cpp, vLLM
-    tool_calls: list[_Call] | None = None
-    function_call: _Function | None = None  # what came before tool calls; some servers still send it
-
-    @property
-    def calls(self) -> list[_Call]:
-        """The tool calls, or the one function call of old."""
-        if self.tool_calls:
-            return self.tool_calls
-        return [] if self.function_call is None else [_Call(function=self.function_call)]
-
-
-class _Choice(Struct):
-    index: int | None = None
-    message: _Message | None = None
-    delta: _Message | None = None
-    finish_reason: str | None = None
-    error: Any = None
-
-
-class _Answer(Struct):
-    """A whole answer, or one chunk of it."""
-
-    choices: list[_Choice] | None = None
-    usage: Any = None
-    id: Any = None
-    model: Any = None
-    error: Any = None
-
-
-_ANSWER = Decoder(_Answer)
+_ANSWER = Decoder(Answer)
 _JSON: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
 _EVENTS: Headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "Accept-Encoding": "identity"}
 
 
-class OpenAICodec(Codec):
+class OpenAICodec(HttpCodec):
     """Chat completions.
 
     Args:
         schema: the parameters: OpenAI's own, or those of compatible servers.
         provider: who speaks the protocol, for classifiers and replies.
+        label: its name for people.
     """
 
     path = "/chat/completions"
+    asks_usage = True  # without `include_usage` the API tells no usage at all for a stream
+    reasoning_kinds: tuple[str, ...] = ()  # of the pieces of reasoning that go back in a conversation
 
-    def __init__(self, schema: Schema = OPENAI, provider: str = "openai") -> None:
+    def __init__(self, schema: Schema = OPENAI, provider: str = "openai", label: str = "") -> None:
         self.schema = schema
         self.provider = provider
-        self.label = "OpenAI" if provider == "openai" else provider
+        self.label = label or ("OpenAI" if provider == "openai" else provider)
 
     def headers(self, stream: bool) -> Headers:
         return _EVENTS if stream else _JSON
 
     def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
-        body = {"model": request.model, "messages": request.messages, **self.schema.to_wire(request.params)}
+        messages, changes = own_reasoning(request.messages, self.reasoning_kinds)
+        body = {"model": request.model, "messages": messages, **self.schema.to_wire(request.params)}
         if "n" in body and body["n"] != 1:
             refuse("n", "`n` must be 1: a reply holds one answer; ask again for another")
         if request.stream:
             body["stream"] = True
-            options = body.get("stream_options")
-            # Without it the API tells no usage at all for a stream.
-            body["stream_options"] = {"include_usage": True, **(options if isinstance(options, Mapping) else {})}
+            if self.asks_usage:
+                options = body.get("stream_options")
+                body["stream_options"] = {"include_usage": True, **(options if isinstance(options, Mapping) else {})}
         elif "stream_options" in body:
             refuse("stream_options", "`stream_options` is only for streams: leave it out, or set stream=True")
-        return body, {}
+        if self.schema is OPENAI and _lacks_the_word(body):
+            refuse("response_format", "OpenAI's 'json_object' needs the word 'json' somewhere in the messages")
+        return body, changes
 
     def reply(self, body: bytes) -> Reply:
         answer = from_json(_ANSWER, body)
@@ -138,20 +84,23 @@ class OpenAICodec(Codec):
         if not answer.choices or (message := answer.choices[0].message) is None:
             raise malformed("the answer has no message")
         choice = answer.choices[0]
-        native = choice.finish_reason
-        if choice.error or native == "error":
+        reason = choice.finish_reason
+        if choice.error or reason == "error":
             raise _broken(choice, self.provider)
         return Reply(
-            mended(_text(message.content) + (message.refusal or "")),
+            mended(_text(message.content)),
+            refusal=mended(message.refusal or ""),
             reasoning=mended(_reasoning(message)),
             tool_calls=[
                 ToolCall(call.id or "", call.asked.name or "", mended(tool_arguments(call.asked.arguments)))
                 for call in message.calls
                 if call.function is not None or call.custom is not None
             ],
-            finish_reason=_FINISH.get(native or "", "unknown"),
-            native_finish_reason=native,
+            finish_reason=_FINISH.get(reason or "", "unknown"),
+            native_finish_reason=_native(choice),
             usage=_usage(answer.usage),
+            logprobs=_logprobs(choice.logprobs),
+            reasoning_details=_details(message.reasoning_details),
             provider=self.provider,
             model=answer.model if isinstance(answer.model, str) else "",
             id=answer.id if isinstance(answer.id, str) else "",
@@ -159,10 +108,12 @@ class OpenAICodec(Codec):
         )
 
     def decoder(self) -> StreamDecoder:
-        return _Decoder(self.provider)
+        return ChatDecoder(self.provider)
 
 
-class _Decoder(StreamDecoder):
+class ChatDecoder(StreamDecoder):
+    """Understands one stream of chat completion chunks."""
+
     __slots__ = ("_at", "_ids", "_last", "_mend", "_named", "_provider")
 
     def __init__(self, provider: str) -> None:
@@ -197,13 +148,15 @@ class _Decoder(StreamDecoder):
                 continue
             if choice.delta is not None:
                 self._change(choice.delta, chunk)
-            native = choice.finish_reason
-            if native:
-                if native == "error":
+            if choice.logprobs:
+                chunk.logprobs = _logprobs(choice.logprobs)
+            reason = choice.finish_reason
+            if reason:
+                if reason == "error":
                     raise _broken(choice, self._provider)
-                chunk.finish_reason = _FINISH.get(native, "unknown")
-                chunk.native_finish_reason = native
-                self._mend.finish(chunk)
+                chunk.finish_reason = _FINISH.get(reason, "unknown")
+                chunk.native_finish_reason = _native(choice)
+                self._finish(chunk)
         if answer.usage is not None:
             chunk.usage = _usage(answer.usage)
         if not self._named and answer.id:
@@ -222,17 +175,21 @@ class _Decoder(StreamDecoder):
             # null, a number or a list says nothing, and is skipped; what is no JSON at all is an error.
             any_json(stripped)
 
-    def _change(self, delta: _Message, chunk: Chunk) -> None:
+    def _change(self, delta: Message, chunk: Chunk) -> None:
         if delta.content:
             chunk.text = self._mend.text(_text(delta.content))
         if delta.refusal:
-            chunk.text += self._mend.text(delta.refusal)
+            chunk.refusal = self._mend.refusal(delta.refusal)
         if delta.reasoning_content or delta.reasoning:
             chunk.reasoning = self._mend.reasoning(_reasoning(delta))
         if delta.tool_calls or delta.function_call:
             chunk.tool_calls = [part for call in delta.calls if (part := self._fragment(call)) is not None]
 
-    def _fragment(self, call: _Call) -> ToolCallDelta | None:
+    def _finish(self, chunk: Chunk) -> None:
+        """Completes the chunk that has the finish reason."""
+        self._mend.finish(chunk)
+
+    def _fragment(self, call: Call) -> ToolCallDelta | None:
         number = self._number(call)
         asked = call.asked
         arguments = self._mend.arguments(number, tool_arguments(asked.arguments))
@@ -240,7 +197,7 @@ class _Decoder(StreamDecoder):
             return None  # it moves nothing on, so it must not count as a sign of progress
         return ToolCallDelta(number, call.id or "", asked.name or "", arguments)
 
-    def _number(self, call: _Call) -> int:
+    def _number(self, call: Call) -> int:
         """Which call a fragment belongs to.
 
         By its index; but some servers give none, and some give 0 to every call: an id that is not the id of the
@@ -263,15 +220,37 @@ class _Decoder(StreamDecoder):
         return number
 
 
-def _broken(choice: _Choice, provider: str) -> Exception:
+def _broken(choice: Choice, provider: str) -> Exception:
     return in_stream(provider, to_json({"error": choice.error or {"message": "the provider reported an error"}}))
+
+
+def _lacks_the_word(body: Mapping[str, Any]) -> bool:
+    """Whether 'json_object' is asked for without the word in the messages, which the API answers with a 400."""
+    form = body.get("response_format")
+    if not isinstance(form, Mapping) or form.get("type") != "json_object":
+        return False
+    return not any("json" in text.lower() for text in texts_of(body["messages"]))
+
+
+def _native(choice: Choice) -> str | None:
+    native = choice.native_finish_reason
+    return native if isinstance(native, str) and native else choice.finish_reason
+
+
+def _logprobs(logprobs: Any) -> list[dict[str, Any]]:
+    found = logprobs.get("content") or logprobs.get("refusal") if isinstance(logprobs, dict) else None
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _details(details: Any) -> list[dict[str, Any]]:
+    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
 
 
 def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(texts_of([{"content": content}]))
 
 
-def _reasoning(message: _Message) -> str:
+def _reasoning(message: Message) -> str:
     return _text(message.reasoning_content or message.reasoning)
 
 

@@ -1,4 +1,4 @@
-"""The three adapters that are ready to use, with keys and addresses from where the official clients have them."""
+"""The adapters that are ready to use, with keys and addresses from where the official clients have them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..pipeline import Secret, Timeouts
-from .adapter import Adapter
+from .adapter import Adapter, Transport
 from .claude import ClaudeCodec
+from .codec import HttpCall
 from .environment import base_url_of, bearer, key_of, ollama_host
-from .http import HttpTransport, Transport
+from .http import HttpTransport
 from .ollama import OllamaCodec
 from .openai import OpenAICodec
+from .openrouter import OpenRouterCodec
 from .schemas import OPENAI, OPENAI_COMPATIBLE
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Claude", "Ollama", "OpenAI"]
+__all__ = ["Claude", "Ollama", "OpenAI", "OpenRouter"]
 
 
 class OpenAI(Adapter):
@@ -59,7 +61,7 @@ class OpenAI(Adapter):
         headers: Mapping[str, str | Secret] | None = None,
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport | None = None,
+        transport: Transport[HttpCall] | None = None,
     ) -> None:
         provider = provider or ("openai-compatible" if compatible else "openai")
         foreign = compatible and base_url is not None  # OpenAI's own key is not for others
@@ -113,7 +115,7 @@ class Claude(Adapter):
         headers: Mapping[str, str | Secret] | None = None,
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport | None = None,
+        transport: Transport[HttpCall] | None = None,
     ) -> None:
         # One of the two, never both: some servers refuse a request that carries two keys.
         key = token = Secret("")
@@ -165,7 +167,7 @@ class Ollama(Adapter):
         headers: Mapping[str, str | Secret] | None = None,
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport | None = None,
+        transport: Transport[HttpCall] | None = None,
     ) -> None:
         key = key_of(provider, api_key, ("OLLAMA_API_KEY",), required=False)
         url = ollama_host(base_url or os.environ.get("OLLAMA_HOST"))
@@ -174,6 +176,55 @@ class Ollama(Adapter):
             OllamaCodec(),
             transport
             or HttpTransport(url, provider="ollama", headers=known, secrets=(key,), pool=pool, session=session),
+            model=model,
+            timeouts=timeouts,
+            secrets=(key,),
+            provider=provider,
+        )
+
+
+class OpenRouter(Adapter):
+    """OpenRouter: the models of many providers behind one key.
+
+    Args:
+        api_key: the key; None reads OPENROUTER_API_KEY.
+        base_url: None is `https://openrouter.ai/api/v1`.
+        model: the model for callers that name none, such as "anthropic/claude-sonnet-4.5".
+        app_url, app_title: what OpenRouter's rankings call the application; None tells nothing.
+        timeouts, provider, headers, pool, session, transport: as for OpenAI.
+
+    Raises:
+        AuthenticationFailed: if there is no key, or it cannot be a key.
+        ValueError: if the URL is none.
+    """
+
+    def __init__(
+        self,
+        api_key: str | Secret | None = None,
+        *,
+        base_url: str | None = None,
+        model: str | None = None,
+        app_url: str | None = None,
+        app_title: str | None = None,
+        timeouts: Timeouts | None = None,
+        provider: str = "openrouter",
+        headers: Mapping[str, str | Secret] | None = None,
+        pool: int = 64,
+        session: requests.Session | None = None,
+        transport: Transport[HttpCall] | None = None,
+    ) -> None:
+        key = key_of(provider, api_key, ("OPENROUTER_API_KEY",), required=transport is None)
+        url = base_url or "https://openrouter.ai/api/v1"
+        known: dict[str, str | Secret | None] = {
+            "Authorization": bearer(key),
+            "HTTP-Referer": app_url,
+            "X-OpenRouter-Title": app_title,
+            **(headers or {}),
+        }
+        super().__init__(
+            OpenRouterCodec(),
+            transport
+            or HttpTransport(url, provider="openrouter", headers=known, secrets=(key,), pool=pool, session=session),
             model=model,
             timeouts=timeouts,
             secrets=(key,),

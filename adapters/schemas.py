@@ -37,7 +37,15 @@ from .schema_checks import (
 )
 from .values import Param
 
-__all__ = ["CLAUDE", "CLAUDE_WITHOUT_SAMPLING", "OLLAMA", "OPENAI", "OPENAI_COMPATIBLE"]
+__all__ = [
+    "CLAUDE",
+    "CLAUDE_WITHOUT_SAMPLING",
+    "LLAMA_CPP",
+    "OLLAMA",
+    "OPENAI",
+    "OPENAI_COMPATIBLE",
+    "OPENROUTER",
+]
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _CLAUDE_EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -259,3 +267,6 @@ OLLAMA = Schema(
         Param("shift", "boolean", about="Shift the context when it is full."),
     ),
 )
+
+OPENROUTER = replace(OPENAI_COMPATIBLE, provider="openrouter", label="OpenRouter")
+LLAMA_CPP = replace(OPENAI_COMPATIBLE, provider="llama_cpp", label="llama.cpp")

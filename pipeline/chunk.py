@@ -58,9 +58,17 @@ class ToolCallDelta:
 class Chunk:
     """One step of an answer that is still arriving. Everything is optional; most chunks are text alone.
 
-    `finish_reason` (one of "stop", "length", "tool_calls", "content_filter", "error", "unknown") is the
-    protocol's proof that the answer is whole. `id` and `model` are what the provider calls the answer and
-    itself.
+    Attributes:
+        text, reasoning: what is to be appended.
+        tool_calls: fragments of tool calls.
+        finish_reason: one of "stop", "length", "tool_calls", "content_filter", "error", "unknown": the protocol's
+            proof that the answer is whole.
+        native_finish_reason: the provider's own word for it.
+        usage: tokens so far; what comes later replaces it.
+        id, model: what the provider calls the answer and itself.
+        refusal: what the model says in place of an answer, where the protocol keeps that apart.
+        logprobs: a mapping for each token, in OpenAI's shape: "token", "logprob", "bytes", "top_logprobs".
+        reasoning_details: whole pieces of reasoning as the provider wants them back, with their signatures.
     """
 
     text: str = ""
@@ -71,11 +79,14 @@ class Chunk:
     usage: Usage | None = None
     id: str | None = None
     model: str | None = None
+    refusal: str = ""
+    logprobs: Sequence[Mapping[str, Any]] = ()
+    reasoning_details: Sequence[Mapping[str, Any]] = ()
 
     @property
     def meaningful(self) -> bool:
         """Whether it moves the answer on: text, a tool call or the end. Roles, pings and usage do not."""
-        return bool(self.text or self.reasoning or self.tool_calls or self.finish_reason)
+        return bool(self.text or self.reasoning or self.tool_calls or self.finish_reason or self.refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,7 @@ class Partial:
     reasoning: str = field(default="", repr=False)
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
+    refusal: str = field(default="", repr=False)
 
 
 def assemble(calls: Mapping[int, Any]) -> tuple[ToolCall, ...]:

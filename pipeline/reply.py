@@ -59,6 +59,8 @@ class Reply(Closing):
         finish_reason: "stop", "length", "tool_calls", "content_filter" or "unknown"; None until it ends.
         native_finish_reason: the provider's own word for it.
         usage: tokens, or None if the provider told none.
+        logprobs: a mapping for each token, in OpenAI's shape, if they were asked for and have arrived.
+        reasoning_details: pieces of the reasoning as the provider wants them back; `message` has them.
         changes: what was done to the caller's parameters on the way, by name, in words.
         attempts: every attempt of the call, this one included.
         outcome, error: how the reply ended; None while it is arriving.
@@ -71,6 +73,7 @@ class Reply(Closing):
         "_held",
         "_raw",
         "_reasoning",
+        "_refusal",
         "_settles",
         "_text",
         "_unsettled",
@@ -80,10 +83,12 @@ class Reply(Closing):
         "events_seen",
         "finish_reason",
         "id",
+        "logprobs",
         "model",
         "native_finish_reason",
         "outcome",
         "provider",
+        "reasoning_details",
         "usage",
     )
 
@@ -105,6 +110,9 @@ class Reply(Closing):
         id: str = "",  # noqa: A002 - the field's own name on every wire
         raw: Callable[[], Any] | None = None,
         changes: Mapping[str, str] | None = None,
+        refusal: str = "",
+        logprobs: Sequence[Mapping[str, Any]] = (),
+        reasoning_details: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Builds a finished reply; `Reply.stream` builds one that is still arriving.
 
@@ -114,6 +122,9 @@ class Reply(Closing):
         self._text: Any = text
         self._reasoning: Any = reasoning
         self._calls: Any = tool_calls
+        self._refusal = refusal
+        self.logprobs = logprobs
+        self.reasoning_details = reasoning_details
         self.finish_reason = finish_reason
         self.native_finish_reason = native_finish_reason
         self.usage = usage
@@ -232,6 +243,12 @@ class Reply(Closing):
             self.id = chunk.id
         if chunk.model:
             self.model = chunk.model
+        if chunk.refusal:
+            self._refusal += chunk.refusal
+        if chunk.logprobs:
+            self.logprobs = _longer(self.logprobs, chunk.logprobs)
+        if chunk.reasoning_details:
+            self.reasoning_details = _longer(self.reasoning_details, chunk.reasoning_details)
 
     def _truncated(self) -> TruncatedStream:
         return TruncatedStream(provider=self.provider, model=self.model)
@@ -335,11 +352,36 @@ class Reply(Closing):
         return tuple(self._calls) if self._events is None else assemble(self._whole(self._calls))
 
     @property
+    def refusal(self) -> str:
+        """What the model said in place of an answer, where the protocol keeps that apart; "" for an answer."""
+        return self._refusal if self._events is None else str(self._whole(self._refusal))
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The answer as the message that goes into the conversation: OpenAI-shaped, as requests have them.
+
+        It keeps what the provider wants back unchanged, such as the signatures of its reasoning; the codecs of
+        other providers leave that out.
+        """
+        message: dict[str, Any] = {"role": "assistant", "content": self.text or None}
+        if self.refusal:
+            message["refusal"] = self.refusal
+        if calls := self.tool_calls:
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in calls
+            ]
+        if self.reasoning_details:
+            message["reasoning_details"] = [dict(detail) for detail in self.reasoning_details]
+        return message
+
+    @property
     def partial(self) -> Partial:
         """What has arrived so far, whatever became of it."""
         if self._events is None:
-            return Partial(self._text, self._reasoning, tuple(self._calls), self.usage)
-        return Partial("".join(self._text), "".join(self._reasoning), assemble(self._calls), self.usage)
+            return Partial(self._text, self._reasoning, tuple(self._calls), self.usage, self._refusal)
+        text, reasoning = "".join(self._text), "".join(self._reasoning)
+        return Partial(text, reasoning, assemble(self._calls), self.usage, self._refusal)
 
     @property
     def raw(self) -> Any:
@@ -366,6 +408,9 @@ class Reply(Closing):
             self.usage,
             self.id,
             self.model,
+            self.refusal,
+            self.logprobs,
+            self.reasoning_details,
         )
 
     def __repr__(self) -> str:
@@ -374,6 +419,14 @@ class Reply(Closing):
             f"<{type(self).__name__} {state} provider={self.provider!r} model={self.model!r} "
             f"finish_reason={self.finish_reason!r} usage={self.usage}>"
         )
+
+
+def _longer(known: Any, more: Sequence[Any]) -> list[Any]:
+    """The list with more at its end: the same one if it is a list, so that a long answer is not copied each time."""
+    if isinstance(known, list):
+        known.extend(more)
+        return known
+    return [*known, *more]
 
 
 def _run(settle: Settle, reply: Reply) -> None:

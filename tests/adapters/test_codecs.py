@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.adapters.claude import ClaudeCodec
-from mainstay.adapters.codec import Codec
+from mainstay.adapters.codec import HttpCodec
 from mainstay.adapters.ollama import OllamaCodec
 from mainstay.adapters.openai import OpenAICodec
 from mainstay.adapters.schemas import OPENAI_COMPATIBLE
 from mainstay.pipeline import Chunk, Problem, ProviderError, Reply, Request
 
-CODECS: list[Codec] = [
+CODECS: list[HttpCodec] = [
     OpenAICodec(),
     OpenAICodec(OPENAI_COMPATIBLE, "someone"),
     ClaudeCodec(),
@@ -57,7 +57,7 @@ messages = st.lists(
     st.booleans(),
 )
 def test_whatever_is_asked_is_said_or_refused(
-    codec: Codec, said: list[dict[str, Any]], params: dict[Any, Any], stream: bool
+    codec: HttpCodec, said: list[dict[str, Any]], params: dict[Any, Any], stream: bool
 ) -> None:
     request = Request("m", said, params, stream)
     problems = codec.check(request)
@@ -78,7 +78,7 @@ def test_whatever_is_asked_is_said_or_refused(
         (OpenAICodec(), {"stop": 5, "n": "x", "stream_options": 5, "tools": 5}),
     ],
 )
-def test_parameters_that_nobody_checked_are_said_or_refused(codec: Codec, params: dict[str, Any]) -> None:
+def test_parameters_that_nobody_checked_are_said_or_refused(codec: HttpCodec, params: dict[str, Any]) -> None:
     for stream in (False, True):
         with contextlib.suppress(ProviderError):
             codec.encode(Request("m", "Hi", params, stream))
@@ -87,7 +87,7 @@ def test_parameters_that_nobody_checked_are_said_or_refused(codec: Codec, params
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: f"{codec.label} {id(codec.schema)}")
 @given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
-def test_whatever_is_answered_is_a_reply_or_an_error(codec: Codec, data: bytes) -> None:
+def test_whatever_is_answered_is_a_reply_or_an_error(codec: HttpCodec, data: bytes) -> None:
     with contextlib.suppress(ProviderError):
         assert isinstance(codec.decode(200, {}, data), Reply)
     decoder = codec.decoder()

@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 
 from mainstay.adapters.codec import HttpCall
 from mainstay.adapters.environment import ollama_host
-from mainstay.adapters.http import WAITED, HttpTransport, Incoming
+from mainstay.adapters.http import HttpTransport
+from mainstay.adapters.incoming import WAITED, Incoming
 from mainstay.adapters.sandbox import Sandbox
 from mainstay.adapters.sockets import Wire
 from mainstay.pipeline import (

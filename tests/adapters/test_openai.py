@@ -223,7 +223,6 @@ class TestDecode:
     @pytest.mark.parametrize(
         ("message", "text", "reasoning"),
         [
-            ({"content": None, "refusal": "I cannot."}, "I cannot.", ""),
             ({"content": "a", "reasoning_content": "b"}, "a", "b"),
             ({"content": "a", "reasoning": "b"}, "a", "b"),
             ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab", ""),

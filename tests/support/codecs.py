@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mainstay.adapters.codec import Codec
+from mainstay.adapters.codec import HttpCodec
 from mainstay.pipeline import Chunk, Reply, Request
 
 
 class CodecBench:
     """Feeds a codec literal bytes, and shows what it would send."""
 
-    def __init__(self, codec: Codec, model: str) -> None:
+    def __init__(self, codec: HttpCodec, model: str) -> None:
         self.codec = codec
         self.model = model
 

@@ -1,0 +1,63 @@
+"""OpenRouter: one key for the models of many providers, over the chat completions protocol.
+
+Protocol: OpenRouter's OpenAPI description. What differs from OpenAI: errors inside a 200 and in the middle of a stream,
+comments that keep a slow stream alive, the upstream's own finish reason beside the normalised one, usage with its cost
+without being asked, and reasoning in pieces that have to go back unchanged. An unsupported parameter is dropped by the
+server without a word, which is why the schema is strict.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..pipeline import Chunk
+from .codec import StreamDecoder
+from .openai import ChatDecoder, OpenAICodec
+from .openai_wire import Message
+from .schemas import OPENROUTER
+
+__all__ = ["OpenRouterCodec"]
+
+_TEXTS = ("text", "summary", "data", "signature")  # come in fragments
+
+
+class OpenRouterCodec(OpenAICodec):
+    """Chat completions as OpenRouter has them."""
+
+    asks_usage = False  # it always comes
+    reasoning_kinds = ("reasoning.",)
+
+    def __init__(self) -> None:
+        super().__init__(OPENROUTER, "openrouter", "OpenRouter")
+
+    def decoder(self) -> StreamDecoder:
+        return _Decoder(self.provider)
+
+
+class _Decoder(ChatDecoder):
+    __slots__ = ("_details",)
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(provider)
+        self._details: dict[Any, dict[str, Any]] = {}  # by index and type, which is how fragments belong together
+
+    def _change(self, delta: Message, chunk: Chunk) -> None:
+        super()._change(delta, chunk)
+        if isinstance(delta.reasoning_details, list):
+            for fragment in delta.reasoning_details:
+                if isinstance(fragment, dict):
+                    self._gather(fragment)
+
+    def _gather(self, fragment: dict[str, Any]) -> None:
+        place = (str(fragment.get("index")), str(fragment.get("type")))
+        whole = self._details.setdefault(place, {})
+        for key, value in fragment.items():
+            known = whole.get(key)
+            if key in _TEXTS and isinstance(known, str) and isinstance(value, str):
+                whole[key] = known + value
+            elif value is not None or key not in whole:
+                whole[key] = value
+
+    def _finish(self, chunk: Chunk) -> None:
+        super()._finish(chunk)
+        chunk.reasoning_details = list(self._details.values())
