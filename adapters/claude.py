@@ -15,9 +15,9 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
-from .claude_request import conversation, translate_format, translate_tools
+from .claude_request import KEYS, conversation, translate_format, translate_tools
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
-from .history import own_reasoning
+from .history import own_reasoning, remarks, strange_keys
 from .mending import Menders, mended
 from .schemas import CLAUDE, CLAUDE_WITHOUT_SAMPLING
 from .shapes import any_json, count, from_json, malformed, refuse, told, tool_arguments
@@ -95,21 +95,18 @@ class ClaudeCodec(HttpCodec):
         params = self.schema.to_wire(request.params)
         translate_tools(params)
         translate_format(params)
-        own, noted = own_reasoning(request.messages, _THOUGHTS)
-        said = conversation(own)
-        body = {"model": request.model, "messages": said.messages, **params}
-        if said.system:
-            body["system"] = said.system
+        said, foreign = own_reasoning(request.messages, _THOUGHTS)
+        system, messages = conversation(said)
+        changes = remarks(foreign, strange_keys(said, KEYS, "Claude"))
+        body = {"model": request.model, "messages": messages, **params}
+        if system:
+            body["system"] = system
         if request.stream:
             body["stream"] = True
-        changes: Mapping[str, str] = noted
         if "max_tokens" not in body:
             body["max_tokens"] = self.max_tokens
             why = f"set to {self.max_tokens}, the codec's default, because Claude's protocol requires it"
-            changes = {**changes, "max_tokens": why}
-        if said.left_out:
-            names = ", ".join(f"`{name}`" for name in sorted(said.left_out))
-            changes = {**changes, "messages": f"left out of messages: {names}, which Claude has no words for"}
+            changes["max_tokens"] = why
         _check_budget(body)
         return body, changes
 

@@ -7,12 +7,12 @@ its own shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .history import address_of, answered_call, calls_of, data_image, parts_of, text_of, tool_input
 from .shapes import refuse
 
-__all__ = ["Conversation", "conversation", "translate_format", "translate_tools"]
+__all__ = ["KEYS", "conversation", "translate_format", "translate_tools"]
 
 _CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
 _BLOCKS = frozenset(
@@ -24,26 +24,14 @@ _BLOCKS = frozenset(
 _SERVER_BLOCKS = ("_tool_use", "_tool_result")  # "server_tool_use", "web_search_tool_result": they go back as they came
 
 
-# What a message may have besides: clients write it into every message that they give back, mostly as None.
-_KNOWN = frozenset({"role", "content", "tool_calls", "tool_call_id", "refusal", "is_error", "reasoning_details"})
+KEYS = frozenset(
+    {"role", "content", "tool_calls", "tool_call_id", "refusal", "is_error", "reasoning_details", "cache_control"}
+)
+"""The keys of a message that are translated."""
 
 
-class Conversation(NamedTuple):
-    """A conversation as Claude has it.
-
-    Attributes:
-        system: the system prompt, as text or as blocks; empty if there is none.
-        messages: the turns.
-        left_out: keys of messages that Claude has no words for.
-    """
-
-    system: Any
-    messages: list[dict[str, Any]]
-    left_out: set[str]
-
-
-def conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
-    """Puts a conversation into Claude's words.
+def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
+    """The system prompt, as text or as blocks, and the messages as Claude has them.
 
     Raises:
         InvalidParameters: if a message has something in it that Claude has no words for.
@@ -51,13 +39,10 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     results: list[dict[str, Any]] | None = None  # of the turn before: all results belong into one message
-    left_out: set[str] = set()
     for message in messages:
         role, content = message["role"], message.get("content")
-        if len(message) > 2 and not _KNOWN.issuperset(message):
-            left_out.update(str(key) for key in message.keys() - _KNOWN if message[key] and key != "cache_control")
-            if mark := message.get("cache_control"):  # on the message, as some clients write it
-                content = _marked(content, mark)
+        if mark := message.get("cache_control"):  # on the message, as some clients write it
+            content = _marked(content, mark)
         if role == "user":
             results = None
             turns.append({"role": role, "content": _asked(content)})
@@ -79,8 +64,8 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
     if not turns:
         refuse("messages", "Claude needs at least one message besides the system prompt")
     if all(block.keys() == {"type", "text"} for block in system):
-        return Conversation("\n\n".join(block["text"] for block in system), turns, left_out)
-    return Conversation(system, turns, left_out)  # with cache marks or the like, which need their blocks
+        return "\n\n".join(block["text"] for block in system), turns
+    return system, turns  # with cache marks or the like, which need their blocks
 
 
 def _marked(content: Any, mark: Any) -> list[Mapping[str, Any]]:

@@ -22,17 +22,16 @@ __all__ = [
     "data_image",
     "own_reasoning",
     "parts_of",
+    "remarks",
+    "strange_keys",
     "text_of",
     "tool_input",
 ]
 
 
-_NOTHING: Mapping[str, str] = {}
-
-
 def own_reasoning(
     messages: Sequence[Mapping[str, Any]], kinds: tuple[str, ...]
-) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, str]]:
+) -> tuple[Sequence[Mapping[str, Any]], str]:
     """The messages without the `reasoning_details` of other providers, which only their makers can read.
 
     Args:
@@ -40,13 +39,13 @@ def own_reasoning(
         kinds: how the types of the provider's own details begin; empty if it has none.
 
     Returns:
-        The messages, the same ones if nothing had to be left out, and what was done, for the reply's `changes`.
+        The messages, the same ones if nothing had to be left out, and what was left out, in words.
 
     Raises:
         InvalidParameters: if the details are no list of mappings.
     """
     if not any("reasoning_details" in message for message in messages):
-        return messages, _NOTHING
+        return messages, ""
     kept: list[Mapping[str, Any]] = []
     left_out = 0
     for message in messages:
@@ -59,11 +58,29 @@ def own_reasoning(
             if own:
                 turn["reasoning_details"] = own
         kept.append(turn)
-    if not left_out:
-        return kept, _NOTHING
-    return kept, {
-        "messages": f"{left_out} pieces of reasoning left out: only the provider that made them can read them"
-    }
+    return kept, f"reasoning of other providers left out ({left_out})" if left_out else ""
+
+
+def strange_keys(messages: Sequence[Mapping[str, Any]], known: frozenset[str], label: str) -> str:
+    """What is in the messages and will not be sent, in words. What is None or empty is not worth a word.
+
+    Args:
+        messages: the conversation so far.
+        known: the keys of a message that the codec translates.
+        label: the provider's name for people.
+    """
+    strange: set[str] = set()
+    for message in messages:
+        if len(message) > 2 and not known.issuperset(message):  # two are the role and the content
+            strange.update(str(key) for key in message.keys() - known if message[key])
+    names = ", ".join(f"`{name}`" for name in sorted(strange))
+    return f"{names} left out, which {label} has no words for" if names else ""
+
+
+def remarks(*words: str) -> dict[str, str]:
+    """What was done to the messages, for the reply's `changes`; empty if nothing was."""
+    said = "; ".join(filter(None, words))
+    return {"messages": said} if said else {}
 
 
 class Image(NamedTuple):

@@ -16,7 +16,18 @@ from msgspec.json import Decoder
 
 from ..pipeline import Chunk, Partial, Reply, Request, ToolCall, ToolCallDelta, TruncatedStream, Usage
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
-from .history import address_of, answered_call, calls_of, data_image, parts_of, text_of, tool_input
+from .history import (
+    address_of,
+    answered_call,
+    calls_of,
+    data_image,
+    own_reasoning,
+    parts_of,
+    remarks,
+    strange_keys,
+    text_of,
+    tool_input,
+)
 from .mending import Menders, mended
 from .schemas import OLLAMA
 from .shapes import any_json, count, from_json, malformed, refuse, tool_arguments
@@ -24,6 +35,9 @@ from .stream import Lines
 
 __all__ = ["OllamaCodec"]
 
+_KNOWN = frozenset(
+    {"role", "content", "images", "thinking", "tool_calls", "tool_call_id", "tool_name", "name", "refusal"}
+)
 _HEADERS: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
 _EVENTS: Headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson", "Accept-Encoding": "identity"}
 
@@ -73,13 +87,14 @@ class OllamaCodec(HttpCodec):
         return _EVENTS if stream else _HEADERS
 
     def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
+        messages, foreign = own_reasoning(request.messages, ())
         return {
             "model": request.model,
-            "messages": _conversation(request.messages),
+            "messages": _conversation(messages),
             "stream": request.stream,
             "truncate": False,
             **self.schema.to_wire(request.params),
-        }, {}
+        }, remarks(foreign, strange_keys(messages, _KNOWN, "Ollama"))
 
     def reply(self, body: bytes) -> Reply:
         line = from_json(_LINE, body)
@@ -190,8 +205,9 @@ def _conversation(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
         if calls:
             turn["tool_calls"] = [_asked(call_id, function) for call_id, function in calls]
             names.update((call_id, function.get("name")) for call_id, function in calls)
-        if message.get("thinking"):
-            turn["thinking"] = message["thinking"]
+        for own in ("thinking", "images"):  # as Ollama's own client writes them
+            if message.get(own):
+                turn[own] = [*turn.get(own, ()), *message[own]] if own == "images" else message[own]
         if role == "tool":
             call_id = answered_call(message)
             name = message.get("name") or message.get("tool_name") or names.get(call_id)

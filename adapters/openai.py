@@ -16,7 +16,7 @@ from msgspec.json import Decoder
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .classify import classify_event
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
-from .history import own_reasoning
+from .history import own_reasoning, remarks
 from .mending import Menders, mended
 from .openai_wire import Answer, Call, Choice, Message
 from .params import Schema
@@ -62,7 +62,7 @@ class OpenAICodec(HttpCodec):
         return _EVENTS if stream else _JSON
 
     def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
-        messages, changes = own_reasoning(request.messages, self.reasoning_kinds)
+        messages, foreign = own_reasoning(request.messages, self.reasoning_kinds)
         body = {"model": request.model, "messages": messages, **self.schema.to_wire(request.params)}
         if "n" in body and body["n"] != 1:
             refuse("n", "`n` must be 1: a reply holds one answer; ask again for another")
@@ -75,7 +75,7 @@ class OpenAICodec(HttpCodec):
             refuse("stream_options", "`stream_options` is only for streams: leave it out, or set stream=True")
         if self.schema is OPENAI and _lacks_the_word(body):
             refuse("response_format", "OpenAI's 'json_object' needs the word 'json' somewhere in the messages")
-        return body, changes
+        return body, remarks(foreign)
 
     def reply(self, body: bytes) -> Reply:
         answer = from_json(_ANSWER, body)
