@@ -4,7 +4,7 @@ Providers differ in what they do with a parameter that they do not know: OpenAI 
 Ollama and llama.cpp ignore it without a word. Checking here makes all of them alike: every problem is listed,
 each says what would be right, and nothing is dropped or clamped.
 
-The schemas of OpenAI, Claude and Ollama stand in `schemas.py`; another provider is one more table of Params.
+The schemas of the providers stand in `schemas`; another provider is one more table of Params.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from .values import Param, expectation, shown, type_test, value_test
 
 __all__ = ["Param", "Rule", "Schema"]
 
-Rule = Callable[[Mapping[str, Any], str], Problem | None]
-"""Checks what no single parameter can know: gets the parameters and the model, returns a Problem or None."""
-
-_NO_PROBLEMS: tuple[Problem, ...] = ()
+Rule = Callable[[Any, Mapping[str, Any], str], str]
+"""Checks what no single parameter can know. It gets a good value, all parameters as they were given, and the model;
+it returns the rest of a sentence that begins with the parameter's name ("needs `logprobs` to be True"), or ""."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,21 @@ class Schema:
         params: its parameters; no name or alias may occur twice.
         lenient: True if the provider may know parameters that are not listed here: an unknown name then passes,
             while known ones are still checked.
-        rules: checks across parameters or by model.
+        rules: checks across parameters or by model, each with the canonical name of the parameter it is about.
 
     Raises:
-        ValueError: if a name or alias occurs twice.
+        ValueError: if a name or alias occurs twice, or a rule is about a parameter that does not exist.
     """
 
     provider: str
     label: str
     params: tuple[Param, ...]
     lenient: bool = False
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[tuple[str, Rule], ...] = ()
     _by_name: dict[str, Param] = field(init=False, repr=False, compare=False)
     _tests: dict[str, Callable[[Any], bool]] = field(init=False, repr=False, compare=False)
     _paths: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    _ruled: dict[str, tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_name: dict[str, Param] = {}
@@ -58,11 +58,18 @@ class Schema:
                 if name in by_name:
                     raise ValueError(f"schema {self.provider!r}: {name!r} is defined twice")
                 by_name[name] = param
+        ruled: dict[str, tuple[Rule, ...]] = {}
+        for name, rule in self.rules:
+            if name not in by_name:
+                raise ValueError(f"schema {self.provider!r}: a rule is about {name!r}, which is no parameter")
+            for spelling in (name, *by_name[name].aliases):
+                ruled[spelling] = (*ruled.get(spelling, ()), rule)
         put = object.__setattr__
         put(self, "_by_name", by_name)
         # Canonical names only: an alias takes the thorough way, which also sees that both names were given.
         put(self, "_tests", {param.name: value_test(param) for param in self.params})
         put(self, "_paths", {param.name: tuple((param.wire or param.name).split(".")) for param in self.params})
+        put(self, "_ruled", ruled)  # by every name
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Schema, (self.provider, self.label, self.params, self.lenient, self.rules)
@@ -87,16 +94,19 @@ class Schema:
         Returns:
             One Problem per thing that is wrong, in the order of the parameters; empty if they may be sent.
         """
-        tests = self._tests
+        tests, ruled = self._tests, self._ruled
         for name, value in params.items():
             test = tests.get(name)
             if test is None or not test(value):
                 return self._problems(params, model)
-        if self.rules:
-            return self._broken_rules(params, model)
-        return _NO_PROBLEMS
+            if name in ruled:
+                for rule in ruled[name]:
+                    if rule(value, params, model):
+                        return self._problems(params, model)
+        return ()
 
     def _problems(self, params: Mapping[str, Any], model: str) -> tuple[Problem, ...]:
+        """The thorough way: it finds every problem, where `check` has seen that there may be one."""
         problems: list[Problem] = []
         given: dict[str, str] = {}
         for name, value in params.items():
@@ -108,16 +118,9 @@ class Schema:
                 first = given.setdefault(param.name, name)
                 if first != name:
                     problems.append(Problem(name, f"`{first}` and `{name}` are the same parameter: give only one"))
-        problems.extend(self._broken_rules(params, model))
+                broken = (rule(value, params, model) for rule in self._ruled.get(name, ()))
+                problems.extend(Problem(name, f"`{name}` {words}") for words in broken if words)
         return tuple(problems)
-
-    def _broken_rules(self, params: Mapping[str, Any], model: str) -> tuple[Problem, ...]:
-        problems = _NO_PROBLEMS
-        for rule in self.rules:
-            problem = rule(params, model)
-            if problem is not None:
-                problems += (problem,)
-        return problems
 
     def _unlisted(self, name: object, value: object) -> Problem | None:
         if not isinstance(name, str):
@@ -134,7 +137,8 @@ class Schema:
         wanted = expectation(param)
         if param.test is not None and type_test(param)(value):
             wanted = param.test(value)
-        return Problem(name, f"`{name}` must be {wanted}, not {shown(value)}")
+        hint = f": {param.hint}" if param.hint else ""
+        return Problem(name, f"`{name}` must be {wanted}, not {shown(value)}{hint}")
 
     def to_wire(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Puts parameters under their wire names, nested where the protocol nests them; None is left out.

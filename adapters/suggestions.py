@@ -35,7 +35,8 @@ OWNERS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("num_predict", "num_ctx", "num_keep", "num_gpu", "num_thread", "num_batch", "main_gpu", "use_mmap",
          "use_mlock", "low_vram", "f16_kv", "numa", "keep_alive", "repeat_penalty", "repeat_last_n", "think",
-         "format", "options", "raw", "template", "suffix", "context", "truncate", "shift", "draft_num_predict"),
+         "format", "options", "raw", "template", "suffix", "context", "truncate", "shift", "draft_num_predict",
+         "top_k"),
         "Ollama",
     ),
     **dict.fromkeys(
@@ -45,12 +46,14 @@ OWNERS: Final[Mapping[str, str]] = {
          "dynatemp_range", "dynatemp_exponent", "grammar", "json_schema", "ignore_eos", "cache_prompt", "id_slot",
          "samplers", "lora", "t_max_predict_ms", "timings_per_token", "reasoning_format", "reasoning_budget_tokens",
          "chat_template_kwargs", "reverse_prompt", "antiprompt", "ctx_size", "temp", "tfs_z", "penalize_newline",
-         "min_keep", "post_sampling_probs", "reasoning_budget"),
+         "min_keep", "post_sampling_probs", "reasoning_budget", "thinking_budget_tokens", "min_p", "t_max_prompt_ms",
+         "return_progress", "return_tokens", "response_fields", "add_generation_prompt", "continue_final_message",
+         "adaptive_target", "adaptive_decay"),
         "llama.cpp",
     ),
     **dict.fromkeys(
         ("stop_sequences", "max_tokens_to_sample", "thinking", "output_config", "cache_control", "effort", "user_id",
-         "inference_geo", "container", "betas", "mcp_servers", "context_management"),
+         "inference_geo", "container", "betas", "mcp_servers", "context_management", "budget_tokens", "speed"),
         "Claude",
     ),
     **dict.fromkeys(
@@ -63,7 +66,7 @@ OWNERS: Final[Mapping[str, str]] = {
          "n", "seed", "stop", "response_format", "reasoning_effort", "verbosity", "service_tier", "store",
          "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "modalities",
          "audio", "prediction", "web_search_options", "moderation", "stream_options", "functions", "function_call",
-         "best_of", "parallel_tool_calls"),
+         "best_of", "parallel_tool_calls", "tools", "tool_choice", "user", "metadata", "include_usage"),
         "OpenAI",
     ),
     **dict.fromkeys(("max_output_tokens", "truncation", "previous_response_id", "include", "text", "background",
@@ -96,9 +99,12 @@ ALIASES: Final[Mapping[str, str]] = {
     "functions": "tools",
     "function_call": "tool_choice",
     **dict.fromkeys(
-        ("think", "thinking", "reasoning", "enable_thinking", "include_reasoning", "effort", "thinking_budget"),
-        "reasoning_effort",
+        ("think", "thinking", "reasoning", "enable_thinking", "include_reasoning", "effort"), "reasoning_effort"
     ),
+    **dict.fromkeys(
+        ("thinking_budget", "budget_tokens", "reasoning_budget_tokens", "thinking_budget_tokens"), "reasoning_budget"
+    ),
+    "include_usage": "stream_options",
     **dict.fromkeys(("format", "json_mode", "json_schema", "guided_json", "structured_outputs"), "response_format"),
     "random_seed": "seed",
     **dict.fromkeys(("candidate_count", "candidateCount", "num_return_sequences", "best_of", "n_cmpl"), "n"),
@@ -115,6 +121,8 @@ NEAREST: Final[Mapping[str, tuple[str, ...]]] = {
     "presence_penalty": ("repeat_penalty",),
     "min_p": ("top_p",),
     "typical_p": ("top_p",),
+    "top_k": ("top_p",),
+    "reasoning_budget": ("reasoning_effort",),
 }
 """What comes nearest to a canonical parameter where a provider does not have it."""
 
@@ -122,8 +130,31 @@ _REMARKS: Final[Mapping[str, str]] = {
     "num_ctx": "the context length is fixed by the model or the server",
     "options": "give the keys inside it as parameters",
     "n": "make one request for each answer",
-    "stream_options": "usage is always asked for",
+    **dict.fromkeys(("stream_options", "usage"), "usage is always asked for"),
+    **dict.fromkeys(("raw", "template", "suffix", "context"), "it is for completing a text; give messages"),
+    "tfs_z": "llama.cpp and Ollama have taken it out",
 }
+
+_AT_START = "llama.cpp's server takes it when it is started, as "
+_TEXT_ONLY = "the command line completes text; llama.cpp's server has it"
+_REMARKS_OF: Final[Mapping[str, Mapping[str, str]]] = {
+    "llama.cpp": {
+        "num_ctx": f"{_AT_START}-c",
+        "num_gpu": f"{_AT_START}-ngl",
+        "num_thread": f"{_AT_START}-t",
+        "num_batch": f"{_AT_START}-b",
+        "main_gpu": f"{_AT_START}-mg",
+        "use_mmap": f"{_AT_START}--no-mmap",
+        "shift": f"{_AT_START}--context-shift",
+        "keep_alive": f"{_AT_START}--sleep-idle-seconds",
+    },
+    "llama-completion": dict.fromkeys(
+        ("tools", "tool_choice", "parallel_tool_calls", "logprobs", "top_logprobs", "reasoning_effort",
+         "reasoning_budget", "chat_template_kwargs"),
+        _TEXT_ONLY,
+    ),
+    "Ollama": dict.fromkeys(("mirostat", "mirostat_tau", "mirostat_eta"), "today's Ollama ignores it"),
+}  # fmt: skip
 
 
 def named(name: str) -> str:
@@ -169,22 +200,24 @@ def _foreign(name: str, meant: str, label: str, have: set[str]) -> str:
     """The sentence for a name that others have; `meant` is its correct spelling."""
     canonical = ALIASES.get(meant, meant)
     owner = OWNERS.get(meant, "")
+    if not owner and canonical not in have:
+        meant, owner = canonical, OWNERS.get(canonical, "")
     if owner in (label, ""):
         whose = f"unknown parameter `{named(name)}`"
     elif name == meant:
         whose = f"`{named(name)}` is {_article(owner)} {owner} parameter"
     else:
         whose = f"`{named(name)}` looks like `{meant}`, {_article(owner)} {owner} parameter"
-    if meant in _REMARKS and canonical not in have:
-        return f"{whose}: {_REMARKS[meant]}"
     if canonical in have:
         foreign = owner not in (label, "")
         return f"{whose}; {label} has `{canonical}`" if foreign else f"{whose}: did you mean `{canonical}`?"
+    remark = _REMARKS_OF.get(label, {}).get(canonical) or _REMARKS.get(canonical)
+    if remark:
+        return f"{whose}: {remark}"
     for nearest in NEAREST.get(canonical, ()):
         if nearest in have:
             return f"{whose}; {label} has `{nearest}`"
-    remark = f": {_REMARKS[canonical]}" if canonical in _REMARKS else ""
-    return f"{whose}; {label} has nothing like it{remark}"
+    return f"{whose}; {label} has nothing like it"
 
 
 def _article(owner: str) -> str:

@@ -47,6 +47,7 @@ class Param:
         aliases: other names that the provider itself uses for it; they are accepted and mean the same.
         wire: the name on the wire, a dotted path where it is nested ("options.num_predict"); "" is `name`.
         about: one line for people.
+        hint: what to do if the value is bad and what it must be does not say it all; ends the message.
         test: what types and ranges cannot say: returns what the value must be ("a list of strings that are not
             blank"), or "" if it is fine. It is called with values of the right type only.
         convert: makes the value that is sent out of a good one; None as its result leaves the parameter out.
@@ -65,6 +66,7 @@ class Param:
     aliases: tuple[str, ...] = ()
     wire: str = ""
     about: str = ""
+    hint: str = ""
     test: Callable[[Any], str] | None = None
     convert: Callable[[Any], Any] | None = None
 
@@ -188,12 +190,12 @@ def _words(param: Param, kind: str) -> list[str]:
 
 
 def _range(param: Param) -> str:
-    low, high = param.low, param.high
+    low, high = (None if end is None else str(end) for end in (param.low, param.high))
     if low is not None and high is not None:
-        return f" above {low:g} and at most {high:g}" if param.low_exclusive else f" from {low:g} to {high:g}"
+        return f" above {low} and at most {high}" if param.low_exclusive else f" from {low} to {high}"
     if low is not None:
-        return f" above {low:g}" if param.low_exclusive else f" of at least {low:g}"
-    return f" of at most {high:g}" if high is not None else ""
+        return f" above {low}" if param.low_exclusive else f" of at least {low}"
+    return f" of at most {high}" if high is not None else ""
 
 
 def shown(value: object) -> str:
