@@ -21,10 +21,14 @@ __all__ = ["Found", "decoded", "find_error", "from_object", "from_text", "lacks_
 
 _DEEPEST = 6  # errors inside errors that are followed: a gateway in front of a gateway in front of a provider
 
-# Where a message begins to quote the request; behind it any word may occur, and means nothing.
+# Where a message begins to quote the request or the model; behind it any word may occur, and means nothing.
 _ECHO = re.compile(
     r"""[;,.] ?messages ?= ?\[|['"]?\binput(?:_value)?['"]?\s?[:=]\s|['"]messages['"]\s?:|\binput_value="""
+    r"""|\braw='|\bparse input at pos \d+:|['"](?:role|content|prompt)['"]\s?:"""
+    r"""|(?<=[Ii]nvalid value at )'[^']*' \([^)]*\), \""""
 )
+# Addresses and paths say nothing: the documents they lead to are named after every error.
+_ADDRESS = re.compile(r"""https?://[^\s"'<>)\]}]+|(?<=get )/[^\s"'<>)\]}]+|(?<=post[ :])/[^\s"'<>)\]}]+""")
 _STATUS = re.compile(
     r"""(?:^|\bstatus(?: code)?:? ?|\bhttp(?:/[\d.]+)? ?|error(?: code)?:? |['"](?:code|status)['"]\s?:\s?['"]?|\[|"""
     r"""\bprovider\()([1-5]\d\d)\b(?! ?(?:ms|tokens|seconds))""",
@@ -32,13 +36,15 @@ _STATUS = re.compile(
 )
 _PAIR = re.compile(r"""\b(?:code|type|error_type|status|Code)['"]?\s?[:=]\s?b?['"]?([A-Za-z_][\w.-]{2,60})(?![\w.-])""")
 _NAME = re.compile(r"\b([A-Z][A-Za-z]{2,50}(?:Error|Exception))\b")
+_WORD = re.compile(r"[A-Z][a-z]*")
 _MESSAGE = re.compile(
     r"""['"]message['"]\s?:\s?"((?:[^"\\]|\\.){1,4000})|['"]message['"]\s?:\s?'((?:[^'\\]|\\.){1,4000})""", re.I
 )
 # What a caller called a tool: a "Tool 'model' not found" is not about the model.
-_TOOL = re.compile(r"""\b(tools?|functions?)(?: named| called)?:? ?(['"`])[^'"`\n]{1,100}\2""")
+_TOOL = re.compile(r"""\b(tools?|functions?)(?:[ _]choice| named| called)?:? ?(['"`])[^'"`\n]{1,100}\2""")
 _ERROR_KEYS = ("error", "Error", "err")
-_MESSAGE_KEYS = ("message", "Message", "msg", "detail", "error_description", "description", "error_msg", "title", "raw")
+_MESSAGE_KEYS = ("message", "Message", "msg", "detail", "error_description", "description", "error_msg", "errorMessage",
+                 "status_msg", "title", "raw")  # fmt: skip
 _CODE_KEYS = ("code", "type", "error_type", "error_code", "status", "Code", "errorCode", "reason", "__type", "error")
 
 
@@ -70,7 +76,8 @@ class Found:
     def words(self) -> str:
         """The text in which markers are looked for: lower case, without what the request may be quoted in."""
         text = "\n".join(_own_words(text) for text in (self.message, self.more) if text)
-        return _TOOL.sub(r"\1", text.lower().replace("\u2019", "'"))  # Azure's typographic apostrophe
+        text = text.lower().replace("\u2019", "'")  # Azure's typographic apostrophe
+        return _ADDRESS.sub("", _TOOL.sub(r"\1", text))
 
     @property
     def shown(self) -> str:
@@ -112,6 +119,9 @@ def find_error(data: Any) -> Found | None:
         return from_object(data)
     if data.get("object") == "error" or data.get("errors"):
         return from_object(data)
+    state = data.get("base_resp")  # MiniMax, in good answers too: their status_code is 0
+    if isinstance(state, dict) and state.get("status_code"):
+        return from_object(state)
     choices = data.get("choices")
     if isinstance(choices, list) and any(
         isinstance(item, dict) and item.get("finish_reason") == "error" for item in choices
@@ -175,6 +185,8 @@ def _merge(found: Found, data: dict[str, Any], depth: int, *, outer: bool) -> No
     """Adds what an object says of itself; an outer one only adds what its inner error did not say."""
     if not found.message:
         found.message = next((text for key in _MESSAGE_KEYS if (text := _text(data.get(key)))), "")
+        if not found.message and " " in (status := _text(data.get("status"))):
+            found.message = status  # llama.cpp's older /health: {"status": "loading model"}
         if found.message.startswith(("{", "b'{", 'b"{')):
             inner = from_text(found.message, 5)
             found.message, found.status = inner.message or found.message, found.status or inner.status
@@ -255,11 +267,18 @@ def from_text(text: str, depth: int = 0) -> Found:
     found = Found(clipped(text), status=_stated(text))
     if any(sign in text for sign in ("{", "map[", "Error", "Exception")):
         own = _own_words(found.message)
-        found.codes = [*_PAIR.findall(own), *_NAME.findall(own)]
+        found.codes = [*_PAIR.findall(own), *(part for name in _NAME.findall(own) for part in _endings(name))]
         inner = _MESSAGE.search(own) if "{" in own else None
         if inner and depth >= 5:
             found.message = inner[1] or inner[2]
     return found
+
+
+def _endings(name: str) -> Iterator[str]:
+    """The name of an exception, and those it is one of: GatewayRateLimitError is a RateLimitError."""
+    words = _WORD.findall(name)
+    yield name
+    yield from ("".join(words[-count:]) for count in (3, 2) if count < len(words))
 
 
 def _stated(text: str) -> int:

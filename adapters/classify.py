@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..pipeline import ErrorClass, ProviderError
 from .answers import Found, decoded, find_error, from_object, from_text, lacks_content
 from .failures import CONNECTION, EXITS, PROCESS_RULES, TRANSPORT
-from .links import chain, kinds, said
+from .links import asked, chain, kinds, said
 from .provider_rules import status_rule
 from .redact import safe_detail
 from .rules import Rule
@@ -34,10 +35,17 @@ __all__ = [
 
 _SPENT = re.compile(r"too many (\d{3}) error responses")
 _LOUD = re.compile(
-    r"error|fail|could ?n.t|cannot|can't|unable|invalid|unknown|too long|terminate|what\(\):|memory|required|corrupt"
-    r"|empty|built without|not (?:found|responding|supported)|only supports|exiting|does not|no such|permission",
+    r"error|fail|could ?n.t|cannot|can't|unable|invalid|unknown|too long|terminate|what\(\):|of memory|is required"
+    r"|corrupt|empty|built without|not (?:found|responding|supported)|library not loaded|only supports|exiting"
+    r"|does not|no such|permission|assert",
     re.I,
 )
+# A line that calls itself a warning, or less: "0.00.073.107 W srv ...", "warning: failed to mlock ...".
+_HARMLESS = re.compile(r"\s*(?:\d+\.)+\d+ [DIW] |(?:[\w.-]+: )?warning: |\s*\[?(?:warn|info|debug)\b", re.I)
+# What a program quotes: names of files and tensors, the prompt. Not the C++ name of what it died of ('vk::...').
+_QUOTED = re.compile(r"(?<!\w)'(?!\w+::)[^'\n]*'(?!\w)|\"[^\"\n]*\"")
+# The class that a logged exception begins with.
+_RAISED = re.compile(r"\s*(?:[a-z_]\w*\.)*([A-Z]\w{3,60})\b")
 
 
 def classify_response(
@@ -158,8 +166,8 @@ def classify_exception(
 
     Args:
         provider: as for `classify_response`.
-        error: the exception. A ProviderError is returned as it is. One that carries an answer (`status_code`,
-            `body`, `response`), as the clients of OpenAI and Anthropic raise, is classified by that answer.
+        error: the exception. A ProviderError is returned as it is. One that carries an answer (`status_code` or
+            `status`, `body`, `response`), as HTTP clients and those of the providers raise, is classified by it.
         rules, now: as for `classify_response`.
 
     Returns:
@@ -177,7 +185,7 @@ def classify_exception(
     if status:
         found = from_object(body) if body else from_text(texts[0])
         return judged(provider, status, headers, found, rules, now)
-    return _transport(provider, names, "\n".join(texts), rules, now)
+    return _transport(provider, type(error).__name__, names, "\n".join(texts), rules, now)
 
 
 def classify_exception_text(
@@ -188,17 +196,21 @@ def classify_exception_text(
     names = set(re.findall(r"\b[A-Za-z]\w{3,60}\b", text))
     if status:
         return judged(provider, status, {}, from_text(text), rules, now)
-    return _transport(provider, names, text, rules, now)
+    raised = _RAISED.match(text)
+    return _transport(provider, raised[1] if raised else "", names, text, rules, now)
 
 
-def _transport(provider: str, names: set[str], text: str, rules: Sequence[Rule], now: float | None) -> ProviderError:
+def _transport(
+    provider: str, raised: str, names: set[str], text: str, rules: Sequence[Rule], now: float | None
+) -> ProviderError:
     lowered = text[:20_000].lower()
     spent = _SPENT.search(lowered)
     if spent:  # urllib3's own retries gave up on this status
         error_class, reason = status_rule(int(spent[1]), mentions_model=False)
         return made(provider, error_class, reason, "", Found(), int(spent[1]), {}, now)
     found = from_text(text)
-    if found.status or (found.codes and "{" in text):  # a client's exception that quotes the answer
+    unanswered = any(raised in row.names for row in TRANSPORT)  # a number in its text is the transport's own
+    if not unanswered and (found.status or (found.codes and "{" in text)):  # a client's, which quotes the answer
         match = matching(provider, found, found.status, rules)
         if match is not None or found.status:
             return judged(provider, found.status, {}, found, rules, now)
@@ -212,14 +224,24 @@ def _transport(provider: str, names: set[str], text: str, rules: Sequence[Rule],
 
 
 def _answer_of(error: BaseException) -> tuple[int, Mapping[str, str], Any]:
-    response = getattr(error, "response", None)
-    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
-    if type(status) is not int or not 300 <= status <= 599:
+    response = asked(error, "response")
+    # The providers' clients and requests, then aiohttp, then urllib.
+    places = ((error, "status_code"), (response, "status_code"), (error, "status"), (error, "code"))
+    status = next((int(found) for place, name in places if _is_failure(found := asked(place, name))), 0)
+    if not status:
         return 0, {}, None
-    headers = getattr(response, "headers", None)
-    names = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
-    body = getattr(error, "body", None) or getattr(error, "error", None)
-    return status, names, body if isinstance(body, (dict, list, str)) else None
+    headers = asked(response, "headers") or asked(error, "headers")
+    names: dict[str, str] = {}
+    with suppress(Exception):  # a foreign mapping may fail in any way
+        names = {str(name).lower(): str(value) for name, value in headers.items()}
+    # What requests and httpx have read; to ask for their `content` might read from the network.
+    bodies = (asked(error, "body"), asked(error, "error"), asked(response, "_content"))
+    body = next((found for found in bodies if found and isinstance(found, (dict, list, str, bytes))), None)
+    return status, names, decoded(body) if isinstance(body, bytes) else body
+
+
+def _is_failure(status: object) -> bool:
+    return isinstance(status, int) and not isinstance(status, bool) and 300 <= status <= 599
 
 
 def classify_process(
@@ -230,37 +252,37 @@ def classify_process(
     Args:
         provider: as for `classify_response`.
         exit_code: as `subprocess` has it, negative for a signal; None if it is not known.
-        stderr: what it wrote there; only lines that complain are looked at.
+        stderr: what it wrote there; only lines that complain are looked at, and not what they quote.
         rules: as for `classify_response`.
 
     Returns:
         The error, or None if it ended well. A grammar that could not be parsed is an error in spite of exit code
         0: llama.cpp goes on without it.
     """
-    lines = [line.strip() for line in stderr[-200_000:].splitlines() if _LOUD.search(line[:500])]
-    words = "\n".join(line[:500] for line in lines[-200:]).lower()
+    lines = [(line, _QUOTED.sub("''", line)) for line in (raw.strip()[:500] for raw in stderr[-200_000:].splitlines())]
+    lines = [(line, own) for line, own in lines if _LOUD.search(own) and not _HARMLESS.match(own)][-200:]
+    words = [own.lower() for _, own in lines]
     if exit_code == 0:
-        if "error parsing grammar" not in words and "failed to parse grammar" not in words:
-            return None
-        return _ended(provider, ErrorClass.INVALID_REQUEST, "bad_parameter", lines, ("grammar",), "")
+        for i, text in enumerate(words):
+            if "parsing grammar" in text or "parse grammar" in text:
+                return _ended(provider, ErrorClass.INVALID_REQUEST, "bad_parameter", lines[i][0], "")
+        return None
     for rule in (*rules, *PROCESS_RULES):
         for marker in rule.markers:
-            if holds(words, marker):
-                parts = (marker,) if isinstance(marker, str) else marker
-                return _ended(provider, rule.error_class, rule.reason, lines, parts, rule.hint)
-    if exit_code is None or exit_code not in EXITS:
-        found = from_text("\n".join(lines[-20:])[:4000] or stderr.strip()[-1000:])
-        if found.message and (match := matching(provider, found, found.status, rules)) is not None:
-            return _ended(provider, match.error_class, match.reason, lines, (), match.hint)
-        if exit_code is None and not found.message:
+            for i, text in enumerate(words):
+                if holds(text, marker):
+                    return _ended(provider, rule.error_class, rule.reason, lines[i][0], rule.hint)
+    if exit_code not in EXITS:  # a client of a server, such as Ollama's: it prints what the server said
+        for line, own in lines:
+            found = from_text(own)
+            if (match := matching(provider, found, found.status, rules)) is not None:
+                return _ended(provider, match.error_class, match.reason, line, match.hint)
+        if exit_code is None and not lines:
             return None
     number = exit_code or 0
     error_class, reason = EXITS.get(number, (ErrorClass.UNAVAILABLE, "crashed" if not 0 <= number <= 128 else "exit"))
-    return _ended(provider, error_class, reason, lines, (), "")
+    return _ended(provider, error_class, reason, lines[-1][0] if lines else "", "")
 
 
-def _ended(
-    provider: str, error_class: ErrorClass, reason: str, lines: list[str], marker: tuple[str, ...], hint: str
-) -> ProviderError:
-    telling = [line for line in lines if marker and marker[-1] in line.lower()] or lines[-1:]
-    return made(provider, error_class, reason, hint, Found(telling[0] if telling else ""), None, {}, None)
+def _ended(provider: str, error_class: ErrorClass, reason: str, line: str, hint: str) -> ProviderError:
+    return made(provider, error_class, reason, hint, Found(line), None, {}, None)

@@ -55,9 +55,10 @@ def _drop(error: ProviderError, name: str) -> None:
 
 
 def _holds(word: str, secrets: Sequence[Secret]) -> bool:
-    """Whether the word has a secret in it, or is a part of one: of a code only what follows a slash is kept."""
+    """Whether the word has a secret in it, or a part of one: of a code only what follows a slash is kept."""
     return any(
-        secret.reveal() in word or (len(word) >= _PART and word in secret.reveal()) for secret in secrets if secret
+        text in word or any(text[at : at + _PART] in word for at in range(len(text) - _PART + 1))
+        for text in (secret.reveal() for secret in secrets if secret)
     )
 
 

@@ -23,9 +23,31 @@ _CREDIT: Final[Mapping[str, str]] = {
     "openrouter": "see credit and limits at https://openrouter.ai/settings/credits",
     "ollama": "see the plan at https://ollama.com/settings",
 }
-_NOT_RUNNING: Final[Mapping[str, str]] = {
-    "ollama": "is ollama running? start it with `ollama serve`",
-    "llama_cpp": "is the server running? start it with `llama-server -m MODEL.gguf`",
+_SLOW = "a model may take minutes to load; allow more time"
+_IN_BETWEEN = "if a proxy answered in the server's place, set NO_PROXY for its host"
+# What runs on the caller's own machines is the caller's to mend.
+_LOCAL: Final[Mapping[str, Mapping[str, str]]] = {
+    "ollama": {
+        **dict.fromkeys(("connection", "connection_refused"), "is ollama running? start it with `ollama serve`"),
+        **dict.fromkeys(("read", "timeout"), _SLOW),
+        "context_length": "shorten the messages, or raise `num_ctx`",
+        "bad_model_file": "update Ollama, or pull the model again",
+        "unsupported_feature": "leave it out, or use a model that can do it: `ollama show` tells",
+        "overloaded": "wait a little, or raise OLLAMA_MAX_QUEUE or OLLAMA_NUM_PARALLEL",
+        "gateway": _IN_BETWEEN,
+    },
+    "llama_cpp": {
+        **dict.fromkeys(
+            ("connection", "connection_refused"),
+            "is the server running? start it with `llama-server -m MODEL.gguf`",
+        ),
+        **dict.fromkeys(("read", "timeout"), _SLOW),
+        "context_length": "shorten the messages, or start it with a larger `--ctx-size`",
+        "bad_model_file": "update llama.cpp, or download the model's file again",
+        "startup": "another program has its port; give it another one",
+        "build": "this build of llama.cpp cannot do it; install one that can",
+        "gateway": _IN_BETWEEN,
+    },
 }
 _REASONS: Final[Mapping[str, str]] = {
     "context_length": "shorten the messages, or use a model with a larger context",
@@ -40,6 +62,8 @@ _REASONS: Final[Mapping[str, str]] = {
     "region": "the provider does not serve this country or region",
     "binary_missing": "install llama.cpp, or give the path of its binary",
     "out_of_memory": "use a smaller model or a smaller context",
+    "model_load": "see the server's log: the model's file may be damaged, or too big for the memory",
+    "crashed": "see its log; less of the model on the GPU, or another version, may help",
     "loading": "the model is still loading; wait a little",
     "permission": "check what the key may do: organization, project, models",
     "organization": "check which organization or project the key belongs to",
@@ -65,14 +89,15 @@ def hint_for(provider: str, error_class: ErrorClass, reason: str, message: str) 
         if provider == "llama_cpp":
             return "check the model's path or name"
         return "check the model's name, and whether the key may use it"
+    own = _LOCAL.get(provider, {})
+    if reason in own:
+        return own[reason]
     if reason in _REASONS:
         return _REASONS[reason]
     if error_class is ErrorClass.AUTHENTICATION:
         return _KEYS.get(provider, "check the API key")
     if error_class is ErrorClass.QUOTA:
         return _CREDIT.get(provider, "see credit and limits in the provider's account settings")
-    if reason in ("connection_refused", "connection"):
-        return _NOT_RUNNING.get(provider, "")
     return ""
 
 

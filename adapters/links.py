@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ..pipeline import Secret
 
-__all__ = ["chain", "harmless", "kinds", "quoted", "said", "waited"]
+__all__ = ["asked", "chain", "harmless", "kinds", "quoted", "said", "waited"]
 
 _DEEPEST = 12
 
@@ -34,10 +35,19 @@ def chain(error: BaseException, *, hidden: bool = False) -> Iterator[BaseExcepti
             continue
         seen.add(id(link))
         yield link
-        inner = [getattr(link, "reason", None), link.__cause__, *link.args[:4]]
+        args = asked(link, "args")
+        inner = [asked(link, "reason"), link.__cause__, *(args[:4] if isinstance(args, tuple) else ())]
         if hidden or not link.__suppress_context__:
             inner.append(link.__context__)
         waiting.extend(item for item in inner if isinstance(item, BaseException))
+
+
+def asked(thing: object, name: str) -> Any:
+    """The attribute, or None if there is none or it cannot be had: httpx's `request` raises if there is none."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:  # noqa: BLE001 - a foreign property may fail in any way
+        return None
 
 
 def kinds(error: BaseException) -> Iterator[str]:
@@ -78,9 +88,12 @@ def harmless(error: BaseException, secrets: Iterable[Secret]) -> BaseException |
     texts: list[str] = []
     for link in chain(error, hidden=True):
         traceback.clear_frames(link.__traceback__)
-        if getattr(link, "request", None) is not None:
-            link.request = None  # type: ignore[attr-defined]  # requests' exceptions carry it, headers and all
-        texts += said(link), repr(link)
+        try:
+            if asked(link, "request") is not None:
+                link.request = None  # type: ignore[attr-defined]  # requests' exceptions carry it, headers and all
+            texts += str(link), repr(link)
+        except Exception:  # noqa: BLE001 - what cannot be emptied or read may hold anything
+            return None
     text = "\n".join(texts)
     return None if any(secret.reveal() in text for secret in secrets) else error
 

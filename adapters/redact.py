@@ -6,19 +6,38 @@ ends up in logs and tickets, so all of it goes through here first.
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ..pipeline import Secret
 
-__all__ = ["Shortened", "clipped", "hide_keys", "repeats", "safe_detail", "shorten", "texts_of", "title_of"]
+__all__ = [
+    "TELLING",
+    "Shortened",
+    "clipped",
+    "hide_keys",
+    "repeats",
+    "safe_detail",
+    "shorten",
+    "spelled",
+    "texts_of",
+    "title_of",
+]
 
 _LONGEST = 300  # characters of a message that are kept
 _LOOKED_AT = 4000  # characters of a message that are looked at
 _WINDOW = 16  # characters in a row that make a repetition of the prompt
 _GRAM = _WINDOW // 2
+_SHORTEST = 4  # characters of a secret
+_CODED = 8  # characters of base64 that are not found by chance
 _SHORTEST_PROMPT = 4  # shorter prompts occur in ordinary sentences
+
+TELLING = re.compile(r"auth|key|token|secret|cookie|password", re.I)
+"""The names of headers and variables that hold a secret."""
 
 _KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(Bearer|Basic)\s+[^\s'\",;]+", re.I), r"\1 ***"),
@@ -33,6 +52,7 @@ _KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
                 re.I),
      r"\1***"),
 )  # fmt: skip
+_HEX = re.compile(r"%[0-9A-F]{2}")
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.I)
 _ESCAPED = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -65,6 +85,30 @@ def hide_keys(text: str) -> str:
     for pattern, stars in _KEYS:
         text = pattern.sub(stars, text)
     return text
+
+
+def spelled(secrets: Iterable[Secret]) -> tuple[Secret, ...]:
+    """The secrets, each in every way in which a server may write it: in a URL, in JSON, in base64.
+
+    What is shorter than 4 characters is left out: it is a placeholder, and starring it out would only make a riddle
+    of every message.
+    """
+    known = [secret.reveal() for secret in secrets]
+    found = [spelling for secret in known if len(secret) >= _SHORTEST for spelling in _spellings(secret)]
+    return tuple(dict.fromkeys(map(Secret, found)))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    yield secret
+    url = quote(secret, safe="")
+    yield from (url, _HEX.sub(lambda found: found[0].lower(), url))
+    for escaped in (json.dumps(secret)[1:-1], secret.replace("/", "\\/")):
+        yield from (escaped, json.dumps(escaped)[1:-1])
+    data = secret.encode()
+    for before, first in enumerate((0, 2, 3)):  # bytes before it, and the first character that only it decides
+        coded = base64.b64encode(bytes(before) + data)[first : (before + len(data)) // 3 * 4].decode()
+        if len(coded) >= _CODED:
+            yield from (coded, coded.replace("+", "-").replace("/", "_"))
 
 
 def clipped(text: str) -> str:

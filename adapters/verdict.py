@@ -5,7 +5,8 @@
 3. types that only repeat a status ("rate_limit_error") beat the status, which may be a gateway's;
 4. the status.
 
-In each step the caller's own rules go first, then the provider's, then those of all.
+In each step the caller's own rules go first, then the provider's, then those of all. A 5xx is the server's word that
+the fault is its own: of the rules for all, words about the caller's fault overrule it only where the rule lists it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .redact import shorten
 from .rules import GENERIC, Rule
 from .waits import wait_from_body, wait_from_headers, wait_from_text
 
-__all__ = ["canonical", "holds", "judged", "made", "matching"]
+__all__ = ["REQUEST_IDS", "canonical", "holds", "judged", "made", "matching"]
 
 _CANONICAL: Mapping[str, str] = {
     "anthropic": "claude",
@@ -30,14 +31,17 @@ _CANONICAL: Mapping[str, str] = {
     "llamacpp": "llama_cpp",
     "llama-cpp": "llama_cpp",
 }
-# Of a server that only speaks OpenAI's protocol any provider's meaning may hold, Ollama's 500 for a bad value as well.
+_SERVERS = (ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT)
+_WORDS_5XX = tuple(rule for rule in GENERIC if rule.statuses or rule.error_class in _SERVERS)
+# Of a server that only speaks OpenAI's protocol any provider's meaning may hold, Ollama's 500 for a bad value as well;
+# but only after what all have in common, since llama.cpp's broadest words are no other's.
 _COMPATIBLE: tuple[Rule, ...] = tuple(
     rule
     for rules in PROVIDER_RULES.values()
     for rule in rules
     if rule.reason not in ("credit", "bad_endpoint", "key_limit", "unsupported_feature")
 )
-_REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id", "x-amzn-requestid")
+REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id", "x-amzn-requestid")
 _WAITING = frozenset({ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT})
 _MODEL_WORDS = re.compile(r"\b(?:model|deployment)\b")
 
@@ -70,16 +74,17 @@ def judged(
 
 def matching(provider: str, found: Found, status: int, rules: Sequence[Rule]) -> Rule | None:
     """The first rule that fits, step by step: codes, words, types. None leaves it to the status."""
-    name = canonical(provider)
-    table = (*rules, *PROVIDER_RULES.get(name, _COMPATIBLE), *GENERIC)
-    table = tuple(rule for rule in table if not rule.statuses or status in rule.statuses)
+    own = PROVIDER_RULES.get(canonical(provider))
+    first, last = ((*rules, *own), ()) if own is not None else (tuple(rules), _COMPATIBLE)
+    table = _for(status, (*first, *GENERIC, *last))
+    worded = table if status < 500 else _for(status, (*first, *_WORDS_5XX, *last))
     codes, words = {code.lower() for code in (*found.codes, *found.signs)}, found.words
     if codes:
         for rule in table:
             if not codes.isdisjoint(rule.codes):
                 return rule
     if words:
-        for rule in table:
+        for rule in worded:
             if any(holds(words, marker) for marker in rule.markers):
                 return rule
     if codes:
@@ -87,6 +92,10 @@ def matching(provider: str, found: Found, status: int, rules: Sequence[Rule]) ->
             if not codes.isdisjoint(rule.kinds):
                 return rule
     return None
+
+
+def _for(status: int, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if not rule.statuses or status in rule.statuses)
 
 
 def holds(words: str, marker: str | tuple[str, ...]) -> bool:
@@ -112,7 +121,7 @@ def made(
     now: float | None,
 ) -> ProviderError:
     should = headers.get("x-should-retry", "").lower()
-    request_id = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), found.request_id)
+    request_id = next((headers[name] for name in REQUEST_IDS if headers.get(name)), found.request_id)
     fields: dict[str, Any] = {
         "reason": reason,
         "provider": provider,

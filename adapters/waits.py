@@ -26,11 +26,16 @@ _SENTENCE = re.compile(
     re.I,
 )
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s?([a-zµ]+)", re.I)
-_REGAIN = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?", re.I)
+_INSTANT = re.compile(
+    r"(?:regain access|resets?|try again|retry|available(?: again)?) (?:on |at |after )?(\d{4}-\d\d-\d\d)"
+    r"(?:(?:T| at | )(\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)([+-]\d\d:\d\d)?)?",
+    re.I,
+)
 _EPOCH_MS = 1e11  # an epoch time above it is in milliseconds
 _EPOCH = 1e9  # a "reset" above it is an instant, below it a number of seconds
 _UNITS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BODY_KEYS = ("retry_after", "retry_after_seconds", "retryafter", "retry_after_s", "resets_in_seconds", "retrydelay")
+_BODY_INSTANTS = ("resets_at", "reset_at")
 
 
 def seconds(value: object) -> float | None:
@@ -90,11 +95,12 @@ def wait_from_body(error: Mapping[str, Any], now: float | None = None) -> float 
     for place in places:
         if not isinstance(place, Mapping):
             continue
-        for key, value in place.items():
-            if isinstance(key, str) and key.lower() in _BODY_KEYS:
-                wait = duration(value) if isinstance(value, str) else seconds(value)
-                if wait is not None:
-                    return wait
+        stated = {key.lower(): value for key, value in place.items() if isinstance(key, str)}
+        waits = [duration(value) if isinstance(value, str) else seconds(value) for value in map(stated.get, _BODY_KEYS)]
+        waits.extend(_reset(str(stated[key]), _clock({}, now)) for key in _BODY_INSTANTS if key in stated)
+        for wait in waits:
+            if wait is not None:
+                return wait
         nested = place.get("headers")
         if isinstance(nested, Mapping):
             names = {str(name).lower(): str(value) for name, value in nested.items()}
@@ -111,9 +117,9 @@ def wait_from_text(text: str, now: float | None = None) -> float | None:
     found = _SENTENCE.search(text)
     if found:
         return seconds(sum(float(number) * _unit(unit) for number, unit in _PART.findall(found[1])))
-    regain = _REGAIN.search(text)
-    if regain:
-        return _until(f"{regain[1]}T{regain[2] or '00:00'}:00+00:00", _clock({}, now))
+    instant = _INSTANT.search(text)
+    if instant:
+        return _until(f"{instant[1]}T{instant[2] or '00:00'}{instant[3] or '+00:00'}", _clock({}, now))
     return None
 
 

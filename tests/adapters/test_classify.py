@@ -152,7 +152,13 @@ TRAPS: list[tuple[str, int, Any, ErrorClass, str]] = [
     ("ollama", 404, "404 page not found", BAD, "bad_endpoint"),
     ("ollama", 403, "", A, "permission"),
     ("ollama", 500, {"error": 'option "temperature" must be of type float32'}, BAD, "bad_parameter"),
-    ("ollama", 500, {"error": "model requires more system memory (8 GiB) than is available (4 GiB)"}, U, "model_load"),
+    (
+        "ollama",
+        500,
+        {"error": "model requires more system memory (8 GiB) than is available (4 GiB)"},
+        U,
+        "out_of_memory",
+    ),
     (
         "ollama",
         400,
