@@ -1,7 +1,8 @@
 """Framing: cuts a stream of bytes into the messages that a provider sent. The only place that knows how.
 
-Two framings cover all providers: server-sent events (OpenAI, Claude and whoever speaks like them) and one JSON
-object per line (Ollama). Both are push parsers without I/O: bytes go in as they arrive, in pieces of any size, and
+Two framings cover all servers: server-sent events (OpenAI, Claude and whoever speaks like them) and one JSON
+object per line (Ollama). A third is for programs, which write plain text: `Spoken` adds to the text how it ended, and
+`Output` reads both. All are push parsers without I/O: bytes go in as they arrive, in pieces of any size, and
 whole messages come out as soon as their last byte is there. How the bytes were cut on the way never shows.
 
 Lines are found before text is decoded. That is safe, because the bytes CR and LF never occur inside a UTF-8
@@ -10,9 +11,13 @@ character, and it spares the hot path a decoder: data stays bytes, which is what
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Sequence
+from typing import AnyStr
+
 from ..pipeline import Unavailable
 
-__all__ = ["MAX_EVENT", "SSE", "Event", "Lines"]
+__all__ = ["MAX_EVENT", "SSE", "Event", "Lines", "Output", "Spoken", "begun"]
 
 MAX_EVENT = 16 * 1024 * 1024
 """The longest event or line that is accepted, in bytes. The standard has no limit; memory has."""
@@ -199,3 +204,96 @@ class Lines(_Cutter):
         """Ends the stream and gives the last line if it lacked its end; it may be cut."""
         rest = self._rest().removesuffix(b"\r")
         return [_clean(rest)] if rest and not rest.isspace() else []
+
+
+def begun(text: AnyStr, words: Sequence[AnyStr]) -> int:
+    """How much of the end of the text may be the beginning of one of the words, the longest of them."""
+    sizes = (size for word in words for size in range(1, len(word)) if text.endswith(word[:size]))
+    return max(sizes, default=0)
+
+
+# Between a program's text and the word on how it ended, and behind that. No text has it: C writes none.
+_NUL = b"\0"
+_UNKNOWN = "\ufffd".encode()
+
+
+class Spoken:
+    """What a program writes, up to the first of some words, and then how it ended: see `Output`.
+
+    Attributes:
+        found: one of the words has come; nothing that follows belongs to the text.
+    """
+
+    __slots__ = ("_held", "_words", "found")
+
+    def __init__(self, words: Sequence[bytes] = ()) -> None:
+        self._words = words
+        self._held = b""
+        self.found = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes the next bytes of the text; returns what is sure to stand before each of the words."""
+        if self.found:
+            return b""
+        data = self._held + data.replace(_NUL, _UNKNOWN)
+        ends = [(start + len(word), start) for word in self._words if (start := data.find(word)) >= 0]
+        self.found = bool(ends)
+        # The word that is complete first; of two that are, the longer one.
+        sure = min(ends)[1] if ends else len(data) - begun(data, self._words)
+        self._held = b"" if ends else data[sure:]
+        return data[:sure]
+
+    def end(self, how: str, told: bytes) -> bytes:
+        """What was held back, and the proof that the text is whole.
+
+        Args:
+            how: why the text ends, in one word.
+            told: what the program had to say about it.
+        """
+        return b"".join((self._held, _NUL, how.encode(), b"\n", told.replace(_NUL, _UNKNOWN), _NUL))
+
+
+class Output:
+    """The text of a program as it arrives, and how it ended.
+
+    A frame is a pair: "text" and the next characters; or, as the last one, the reason that `Spoken.end` was given
+    and what the program told. A character that was cut is held back; what is not UTF-8 becomes U+FFFD.
+    """
+
+    __slots__ = ("_decoder", "_limit", "_told")
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        """Builds a parser for one program.
+
+        Args:
+            limit: the longest word on the end that is accepted, in bytes.
+        """
+        self._limit = limit
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._told: bytearray | None = None
+
+    def feed(self, data: bytes) -> list[tuple[str, str]]:
+        """Takes the next bytes, any number of them; returns the frames that became complete.
+
+        Raises:
+            Unavailable: with reason "malformed_response", if the word on the end is longer than the limit.
+        """
+        frames = []
+        if self._told is None:
+            text, mark, data = data.partition(_NUL)
+            if characters := self._decoder.decode(text, final=bool(mark)):
+                frames.append(("text", characters))
+            if not mark:
+                return frames
+            self._told = bytearray()
+        self._told += data
+        if len(self._told) > self._limit:
+            raise Unavailable(f"a program told more than {self._limit} bytes", reason="malformed_response")
+        if self._told.endswith(_NUL):
+            how, _, told = self._told[:-1].decode("utf-8", "replace").partition("\n")
+            frames.append((how, told))
+        return frames
+
+    def flush(self) -> list[tuple[str, str]]:
+        """Ends the stream: without the word on how it ended, what was held back proves nothing."""
+        return []
