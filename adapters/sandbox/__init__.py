@@ -4,8 +4,8 @@
         server.script(faults.status(429, retry_after=1), Answer("hi"))
         ...                                    # point any client at server.url
 
-The servers speak OpenAI's, Anthropic's and Ollama's own protocol, byte by byte, so that the official clients
-work against them; only the standard library is needed.
+The servers speak the protocols of OpenAI, Anthropic, OpenRouter, Ollama and llama.cpp's server, byte by byte, so
+that the official clients work against them; only the standard library is needed.
 """
 
 from . import faults

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote
 
 from .answer import Answer, pieces
-from .claude_checks import check_body
-from .dialect import Dialect, Event, HttpReply, Kind, Problem, Rules, dump, halves, phrase
+from .claude_checks import check_body, signed
+from .dialect import Dialect, Event, HttpReply, Kind, Problem, Rules, bearer, dump, halves, phrase
 from .seen import Seen
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -56,10 +57,8 @@ class Claude(Dialect):
         return None
 
     def _check_headers(self, seen: Seen, rules: Rules) -> Problem | None:
-        key = seen.headers.get("x-api-key")
-        if key is None:  # when both arrive, the API goes by x-api-key
-            scheme, _, token = seen.headers.get("authorization", "").partition(" ")
-            key = token if scheme.lower() == "bearer" else ""
+        # When both arrive, the API goes by x-api-key.
+        key = seen.headers.get("x-api-key", bearer(seen))
         if not key.strip():
             return Problem(401, "x-api-key header is required", "authentication_error")
         if rules.key is not None and key.strip() != rules.key:
@@ -87,7 +86,8 @@ class Claude(Dialect):
         if ping not in events:
             events.append(ping)
         change = {"stop_reason": _stop_reason(answer), "stop_sequence": None}
-        usage = {"output_tokens": answer.output_tokens}
+        thought = {"thinking_tokens": answer.reasoning_tokens}
+        usage = {"output_tokens": answer.output_tokens, "output_tokens_details": thought}
         events.append(_event("finish", "message_delta", delta=change, usage=usage))
         return [*events, _event("end", "message_stop")]
 
@@ -102,10 +102,13 @@ class Claude(Dialect):
             return self.problem_reply(refused, seen.number)
         names = sorted(rules.models) if rules.models is not None else list(self.sample_models)
         if path == "/v1/models":
-            ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-            listing = {"data": [_model(name) for name in names], "has_more": False, **ends}
-            return self.json_reply(200, listing, seen.number)
-        name = path.removeprefix("/v1/models/")
+            asked = {name: values[-1] for name, values in parse_qs(seen.query).items()}
+            limit = asked.get("limit", "20")
+            if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
+                text = "limit: Input should be a valid integer from 1 to 1000"
+                return self.problem_reply(Problem(400, text, _BAD), seen.number)
+            return self.json_reply(200, _page(names, int(limit), asked), seen.number)
+        name = unquote(path.removeprefix("/v1/models/"))
         if rules.models is not None and name not in rules.models:
             return self.problem_reply(self.named("model_not_found", name), seen.number)
         return self.json_reply(200, _model(name), seen.number)
@@ -137,15 +140,30 @@ class Claude(Dialect):
             error["details"] = {"error_code": problem.code}
         return dump({"type": "error", "error": error | dict(problem.extra), "request_id": self.request_id(number)})
 
-    def error_event(self, problem: Problem, number: int) -> bytes:
-        return b"event: error\ndata: " + self.error_body(problem, number) + b"\n\n"
+    def error_event(self, problem: Problem, seen: Seen) -> bytes:
+        return b"event: error\ndata: " + self.error_body(problem, seen.number) + b"\n\n"
 
 
 def _model(name: str) -> dict[str, Any]:
-    return {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+    limits = {"max_input_tokens": 200_000, "max_tokens": 64_000, "lifecycle": "active"}
+    return {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z", **limits}
+
+
+def _page(names: list[str], size: int, asked: dict[str, str]) -> dict[str, Any]:
+    """One page of the list of models, after or before the one that is named."""
+    after, before = asked.get("after_id"), asked.get("before_id")
+    if after in names:
+        names = names[names.index(after) + 1 :]
+    if before in names:
+        names = names[: names.index(before)]
+    page = names[-size:] if before else names[:size]
+    ends = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}
+    return {"data": [_model(name) for name in page], "has_more": len(page) < len(names), **ends}
 
 
 def _stop_reason(answer: Answer) -> str:
+    if answer.refusal and answer.finish is None:
+        return "refusal"
     return _STOP_REASONS.get(answer.finish_reason, answer.finish_reason)
 
 
@@ -156,6 +174,7 @@ def _usage(seen: Seen, answer: Answer, output: int) -> dict[str, Any]:
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": answer.cached_tokens,
         "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": answer.reasoning_tokens},
         "service_tier": "standard",
     }
 
@@ -180,13 +199,18 @@ def _blocks(seen: Seen, answer: Answer) -> list[tuple[dict[str, Any], dict[str, 
     thinking = seen.fields.get("thinking")
     off = isinstance(thinking, dict) and thinking.get("type") == "disabled"
     if answer.reasoning and not off:
+        signature = signed(answer.reasoning)
         deltas = [{"type": "thinking_delta", "thinking": part} for part in pieces(answer.reasoning)]
-        deltas.append({"type": "signature_delta", "signature": "c2FuZGJveA=="})
-        whole = {"type": "thinking", "thinking": answer.reasoning, "signature": "c2FuZGJveA=="}
+        deltas.append({"type": "signature_delta", "signature": signature})
+        whole = {"type": "thinking", "thinking": answer.reasoning, "signature": signature}
         blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, whole, deltas))
-    if answer.text:
-        deltas = [{"type": "text_delta", "text": part} for part in answer.parts]
-        blocks.append(({"type": "text", "text": ""}, {"type": "text", "text": answer.text}, deltas))
+    if answer.encrypted_reasoning and not off:  # it comes whole
+        whole = {"type": "redacted_thinking", "data": answer.encrypted_reasoning}
+        blocks.append((whole, whole, []))
+    said = answer.in_words
+    if said.text:
+        deltas = [{"type": "text_delta", "text": part} for part in said.parts]
+        blocks.append(({"type": "text", "text": ""}, {"type": "text", "text": said.text}, deltas))
     for place, call in enumerate(answer.tool_calls):
         call_id = call.id or f"toolu_{seen.number:010d}{place:02d}"
         block = {"type": "tool_use", "id": call_id, "name": call.name, "input": {}}

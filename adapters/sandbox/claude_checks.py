@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 from .dialect import is_number, words
@@ -16,6 +18,18 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 _STRICT_VERSION = "2026-10-21"  # from this version on, sampling parameters are unknown fields
 _BLOCKS = words("container_upload document image redacted_thinking search_result text thinking tool_result tool_use")
 _LEAST_BUDGET = 1024
+
+
+def signed(thinking: str) -> str:
+    """The signature of a block of thinking, by which one that comes back changed is found out.
+
+    Args:
+        thinking: the text of the block.
+
+    Returns:
+        The signature, in base64.
+    """
+    return b64encode(sha256(thinking.encode("utf-8", "surrogatepass")).digest()).decode()
 
 
 def check_body(body: dict[str, Any], version: str) -> str | None:
@@ -160,6 +174,8 @@ def _check_blocks(place: int, content: object) -> str | None:
             return "messages: text content blocks must be non-empty"
         if kind == "text" and isinstance(text, str) and text.isspace():
             return "messages: text content blocks must contain non-whitespace text"
+        if kind == "thinking" and block.get("signature") != signed(str(block.get("thinking"))):
+            return f"messages.{place}.content.{number}: Invalid `signature` in `thinking` block"
         if not isinstance(kind, str) or not (kind in _BLOCKS or kind.endswith(("_tool_use", "_tool_result"))):
             where = f"messages.{place}.content.{number}"
             expected = ", ".join(f"'{name}'" for name in sorted(_BLOCKS))

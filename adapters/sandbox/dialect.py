@@ -1,7 +1,7 @@
-"""What the three protocols have in common: the questions that a server asks of each.
+"""What all protocols have in common: the questions that a server asks of each.
 
 A `Dialect` is pure: it maps a request and an answer to bytes and knows nothing of sockets, faults' timing or
-threads. So it can be tested without a server, and a fourth protocol is one more file.
+threads. So it can be tested without a server, and one more protocol is one more file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import EllipsisType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 from .answer import Answer
 from .fault import Fault
@@ -67,15 +67,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a server accepts: the one good key, and the models it has; None is any."""
+    """What a server accepts: the one good key, and the models it has; None is any. Nothing while it is `loading`."""
 
     key: str | None = None
     models: frozenset[str] | None = None
+    loading: bool = False
 
 
 def dump(value: object) -> bytes:
-    """JSON as the providers write it: compact, UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    """JSON as the providers write it: compact, UTF-8; half a surrogate pair, which UTF-8 has not, as an escape."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def words(text: str) -> frozenset[str]:
@@ -91,9 +92,15 @@ def phrase(status: int) -> str:
         return "Error"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a JSON value is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def bearer(seen: Seen) -> str:
+    """The key in a request's Authorization header, or an empty string."""
+    scheme, _, key = seen.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def halves(text: str) -> tuple[str, ...]:
@@ -119,6 +126,7 @@ class Dialect(ABC):
     json_type: ClassVar[str] = "application/json"
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     stream_default: ClassVar[bool] = False
+    can_load: ClassVar[bool] = False  # whether the server is there before its model is
     request_id_header: ClassVar[str] = ""
     sample_models: ClassVar[tuple[str, ...]]
 
@@ -155,7 +163,7 @@ class Dialect(ABC):
         """An error as the body of a response."""
 
     @abstractmethod
-    def error_event(self, problem: Problem, number: int) -> bytes:
+    def error_event(self, problem: Problem, seen: Seen) -> bytes:
         """An error as an event of a stream."""
 
     def streams(self, seen: Seen) -> bool:

@@ -39,7 +39,7 @@ class Engine:
         self.listener = Listener(
             self._serve, opened=self.counts.opened, closed=self.counts.closed, name=f"sandbox-{dialect.name}"
         )
-        self._rules = rules
+        self.rules = rules
 
     @property
     def closing(self) -> bool:
@@ -77,7 +77,7 @@ class Engine:
             What to send, and when.
         """
         if seen.method != "POST" or seen.path != self.dialect.chat_path:
-            return reply_plan(self.dialect.other(self.counts.arrived(seen), self._rules))
+            return reply_plan(self.dialect.other(self.counts.arrived(seen), self.rules))
         with self.counts.condition:  # one moment, so that the order of steps is the order of arrival
             seen = self.counts.arrived(seen)
             step, default, gate = self.script.next(), self.script.default, self.gate
@@ -86,7 +86,7 @@ class Engine:
         complaint = gate.wait(connection.gone) if gate is not None else None
         if complaint is not None:
             return self._fail(complaint, seen)
-        problem = self.dialect.check(seen, self._rules)
+        problem = self.dialect.check(seen, self.rules)
         if problem is not None:
             return reply_plan(self.dialect.problem_reply(problem, seen.number))
         try:

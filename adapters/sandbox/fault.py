@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from types import EllipsisType
 from typing import Any, Literal
 
-from .answer import Answer, check_seconds
+from .answer import Answer, check_amount
 
 How = Literal["close", "reset", "clean"]
 
@@ -79,7 +79,7 @@ class Fault:
 def check_retry_after(value: object) -> float | str | None:
     if value is None or isinstance(value, str):
         return value  # a string is sent as it is: an HTTP date, or nonsense on purpose
-    return check_seconds(value, "retry_after")
+    return check_amount(value, "retry_after")
 
 
 def check_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import Any
 
-from .answer import Answer, check_count, check_seconds
+from .answer import Answer, check_amount, check_count
 from .fault import Fault, How, check_answer, check_body, check_error, check_headers, check_retry_after, check_then
 
 __all__ = [
@@ -86,7 +86,10 @@ def status(
 
 
 def quota() -> Fault:
-    """No credit left: OpenAI 429 `insufficient_quota`, Claude 400, Ollama 429 `usage limit`."""
+    """No credit left: OpenAI 429 `insufficient_quota`, Claude 400, OpenRouter 402, Ollama 429 `usage limit`.
+
+    llama.cpp's server counts nothing and refuses this fault.
+    """
     return Fault("quota")
 
 
@@ -96,7 +99,7 @@ def bad_key() -> Fault:
 
 
 def model_not_found() -> Fault:
-    """The model does not exist: 404."""
+    """The model does not exist: 404; 400 at llama.cpp."""
     return Fault("model_not_found")
 
 
@@ -106,12 +109,15 @@ def context_length() -> Fault:
 
 
 def content_filter() -> Fault:
-    """The provider's policy refuses the content: 400. Ollama has no such thing and refuses this fault."""
+    """The provider's policy refuses the content: 400; 403 at OpenRouter.
+
+    Ollama and llama.cpp's server have no such thing and refuse this fault.
+    """
     return Fault("content_filter")
 
 
 def overloaded() -> Fault:
-    """The provider is overloaded: OpenAI and Ollama 503, Claude 529."""
+    """The provider is overloaded: 503; Claude 529."""
     return Fault("overloaded")
 
 
@@ -137,7 +143,7 @@ def slow_first_byte(seconds: float, then: Answer | Fault | None = None) -> Fault
     Returns:
         The fault.
     """
-    return Fault("slow_first_byte", seconds=check_seconds(seconds, "seconds"), then=check_then(then))
+    return Fault("slow_first_byte", seconds=check_amount(seconds, "seconds"), then=check_then(then))
 
 
 def drip(
@@ -159,10 +165,10 @@ def drip(
     if (interval is None) == (bytes_per_second is None):
         raise ValueError("drip needs either interval or bytes_per_second")
     if bytes_per_second is not None:
-        if check_seconds(bytes_per_second, "bytes_per_second") == 0:
+        if check_amount(bytes_per_second, "bytes_per_second") == 0:
             raise ValueError("bytes_per_second must be more than 0")
         interval = 1 / bytes_per_second
-    return Fault("drip", interval=check_seconds(interval, "interval"), then=check_then(then))
+    return Fault("drip", interval=check_amount(interval, "interval"), then=check_then(then))
 
 
 def stall(after: int = 1, *, answer: Answer | None = None) -> Fault:
@@ -187,7 +193,7 @@ def pings(interval: float = 0.05) -> Fault:
     Returns:
         The fault.
     """
-    return Fault("pings", interval=check_seconds(interval, "interval"))
+    return Fault("pings", interval=check_amount(interval, "interval"))
 
 
 def cut(after: int = 1, how: How = "close", *, answer: Answer | None = None) -> Fault:

@@ -8,7 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Literal
 
-from .answer import check_count, check_seconds
+from .answer import check_amount, check_count
 
 _LOOK = 0.05  # seconds between two looks whether a waiting client is still there
 
@@ -25,7 +25,7 @@ class Hold:
 
     def __init__(self, size: int, timeout: float) -> None:
         self.size = check_count(size, "hold", least=1)
-        self.timeout = check_seconds(timeout, "timeout")
+        self.timeout = check_amount(timeout, "timeout")
         self._condition = Condition()
         self._waiting = 0
         self._state: Literal["closed", "open", "broken"] = "closed"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from .answer import Answer, pieces
 from .dialect import Dialect, Event, HttpReply, Problem, Rules, dump, is_number, phrase, words
+from .logprobs import logprobs
 from .seen import Seen, objects
 
 VERSION = "0.30.0"
@@ -34,6 +35,10 @@ _USUAL: dict[int, str] = {
     502: "upstream error",
     503: "server busy, please try again.  maximum pending requests exceeded",
 }
+
+
+# Go's JSON package writes these as escapes; clients that split a stream with `splitlines` rely on it.
+_GO_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 class Ollama(Dialect):
@@ -68,36 +73,38 @@ class Ollama(Dialect):
         return None if wrong is None else Problem(500, wrong)
 
     def complete(self, seen: Seen, answer: Answer) -> bytes:
+        answer = answer.in_words
         message: dict[str, Any] = {"role": "assistant", "content": answer.text}
         if _thinks(seen, answer):
             message["thinking"] = answer.reasoning
         if answer.tool_calls:
             message["tool_calls"] = _calls(seen, answer)
         if not seen.fields.get("messages"):
-            return dump(_loaded(seen))
-        return dump({**_line(seen, 1, message), **_ending(seen, answer)})
+            return _dump(_loaded(seen))
+        return _dump({**_line(seen, 1, message, *answer.parts), **_ending(seen, answer)})
 
     def stream(self, seen: Seen, answer: Answer) -> list[Event]:
         if not seen.fields.get("messages"):
-            return [Event(dump(_loaded(seen)) + b"\n", "end")]
+            return [Event(_dump(_loaded(seen)) + b"\n", "end")]
         messages: list[dict[str, Any]] = []
         if _thinks(seen, answer):
             messages.extend({"content": "", "thinking": part} for part in pieces(answer.reasoning))
-        messages.extend({"content": part} for part in answer.parts)
+        messages.extend({"content": part} for part in answer.in_words.parts)
         if answer.tool_calls:
             messages.append({"content": "", "tool_calls": _calls(seen, answer)})
         events = []
         for place, message in enumerate(messages):
-            line = {**_line(seen, place + 1, {"role": "assistant", **message}), "done": False}
-            events.append(Event(dump(line) + b"\n", "content"))
+            said = filter(None, (message["content"],))
+            line = {**_line(seen, place + 1, {"role": "assistant", **message}, *said), "done": False}
+            events.append(Event(_dump(line) + b"\n", "content"))
         last = {**_line(seen, len(messages) + 1, {"role": "assistant", "content": ""}), **_ending(seen, answer)}
-        return [*events, Event(dump(last) + b"\n", "end")]
+        return [*events, Event(_dump(last) + b"\n", "end")]
 
     def other(self, seen: Seen, rules: Rules) -> HttpReply:
         known = {
             "/": b"Ollama is running",
-            "/api/version": dump({"version": VERSION}),
-            "/api/tags": dump({"models": [_tag(name) for name in self._names(rules)]}),
+            "/api/version": _dump({"version": VERSION}),
+            "/api/tags": _dump({"models": [_tag(name) for name in self._names(rules)]}),
         }
         if seen.path == self.chat_path or (seen.path in known and seen.method not in ("GET", "HEAD")):
             return HttpReply(405, _TEXT, b"405 method not allowed")
@@ -130,10 +137,14 @@ class Ollama(Dialect):
         return Problem(500, "an error was encountered while running the model: unexpected EOF")
 
     def error_body(self, problem: Problem, number: int) -> bytes:
-        return dump({"error": problem.message, **dict(problem.extra)})
+        return _dump({"error": problem.message, **dict(problem.extra)})
 
-    def error_event(self, problem: Problem, number: int) -> bytes:
-        return self.error_body(problem, number) + b"\n"
+    def error_event(self, problem: Problem, seen: Seen) -> bytes:
+        return self.error_body(problem, seen.number) + b"\n"
+
+
+def _dump(value: object) -> bytes:
+    return dump(value).decode().translate(_GO_ESCAPES).encode()
 
 
 def _tagged(name: str) -> str:
@@ -195,8 +206,11 @@ def _check_fields(body: dict[str, Any]) -> str | None:
         return "model is required"
     if isinstance(think, str) and think not in _THINK:
         return f'invalid think value: "{think}" (must be "high", "medium", "low", "max", true, or false)'
+    top = body.get("top_logprobs")
+    if is_number(top) and not 0 <= top <= 20:
+        return "top_logprobs must be between 0 and 20"
     if form not in (None, "", "json") and not isinstance(form, dict):
-        return f'invalid format: {dump(form).decode()}; expected "json" or a valid JSON Schema object'
+        return f'invalid format: {_dump(form).decode()}; expected "json" or a valid JSON Schema object'
     return None
 
 
@@ -221,9 +235,11 @@ def _thinks(seen: Seen, answer: Answer) -> bool:
     return bool(answer.reasoning) and seen.fields.get("think") is not False
 
 
-def _line(seen: Seen, place: int, message: dict[str, Any]) -> dict[str, Any]:
+def _line(seen: Seen, place: int, message: dict[str, Any], *tokens: str) -> dict[str, Any]:
     created = f"2026-01-01T00:00:00.{place:09d}Z"  # fixed, and in order; Go writes nanoseconds
-    return {"model": seen.fields.get("model"), "created_at": created, "message": message}
+    found = logprobs(seen, tokens)
+    line = {"model": seen.fields.get("model"), "created_at": created, "message": message}
+    return {**line, "logprobs": found} if found else line
 
 
 def _ending(seen: Seen, answer: Answer) -> dict[str, Any]:

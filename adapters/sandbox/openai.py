@@ -1,27 +1,15 @@
-"""OpenAI's chat completions protocol, as bytes."""
+"""OpenAI: chat completions, its own errors, and the list of models."""
 
 from __future__ import annotations
 
-from itertools import chain, zip_longest
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from .answer import Answer
-from .dialect import (
-    Dialect,
-    Event,
-    HttpReply,
-    Kind,
-    Problem,
-    Rules,
-    dump,
-    go_duration,
-    halves,
-    phrase,
-)
+from .chat_completions import CREATED, ChatCompletions, Delta
+from .dialect import HttpReply, Kind, Problem, Rules, bearer, dump, go_duration, phrase
 from .openai_checks import BAD, check_body
 from .seen import Seen
-
-CREATED = 1760000000  # fixed, so that the same request always gets the same bytes
 
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 _USUAL: dict[int, tuple[str, str | None, str]] = {
@@ -50,7 +38,7 @@ _USUAL: dict[int, tuple[str, str | None, str]] = {
 }
 
 
-class OpenAI(Dialect):
+class OpenAI(ChatCompletions):
     """`POST /v1/chat/completions`, and the list of models."""
 
     name = "openai"
@@ -58,6 +46,8 @@ class OpenAI(Dialect):
     chat_path = "/v1/chat/completions"
     ping = b": keep-alive\n\n"
     request_id_header = "x-request-id"
+    opening: ClassVar[dict[str, Any]] = {"role": "assistant", "content": "", "refusal": None}
+    most_choices = 128
     sample_models: ClassVar[tuple[str, ...]] = ("gpt-4o", "gpt-4o-mini")
 
     def check(self, seen: Seen, rules: Rules) -> Problem | None:
@@ -73,65 +63,45 @@ class OpenAI(Dialect):
         return None
 
     def _check_key(self, seen: Seen, rules: Rules) -> Problem | None:
-        scheme, _, key = seen.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        key = bearer(seen)
+        if not key:
             return Problem(
                 401,
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using "
                 "Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
                 BAD,
             )
-        return self.problem(401) if rules.key is not None and key.strip() != rules.key else None
+        return self.problem(401) if rules.key is not None and key != rules.key else None
 
-    def complete(self, seen: Seen, answer: Answer) -> bytes:
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": answer.text if answer.text or not answer.tool_calls else None,
-            "refusal": None,
-            "annotations": [],
-        }
-        if answer.tool_calls:
-            message["tool_calls"] = [
-                {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-                for call_id, name, arguments in _calls(seen, answer)
-            ]
-        reply = {
-            **_envelope(seen, "chat.completion"),
-            "choices": [
-                {"index": index, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
-                for index in range(_choices(seen))
-            ],
-            "usage": _usage(seen, answer),
-            "service_tier": "default",
-        }
-        return dump(reply)
+    def envelope(self, seen: Seen, kind: str) -> dict[str, Any]:
+        return {**super().envelope(seen, kind), "service_tier": "default", "system_fingerprint": "fp_sandbox"}
 
-    def stream(self, seen: Seen, answer: Answer) -> list[Event]:
+    def message(self, seen: Seen, answer: Answer) -> dict[str, Any]:
+        return {**super().message(seen, answer), "refusal": answer.refusal or None, "annotations": []}
+
+    def deltas(self, seen: Seen, answer: Answer) -> list[Delta]:
+        deltas = super().deltas(seen, answer)
+        if not answer.tool_calls or answer.in_words.text:
+            return deltas
+        # Without text before it, the first call shares its chunk with the role.
+        _, first, *rest = deltas
+        return [first._replace(change={"role": "assistant", "content": None, **first.change}), *rest]
+
+    def usage(self, seen: Seen, answer: Answer) -> dict[str, Any]:
+        usage = super().usage(seen, answer)
+        usage["prompt_tokens_details"]["audio_tokens"] = 0
+        details = ("audio_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens")
+        thought = {"reasoning_tokens": answer.reasoning_tokens, **dict.fromkeys(details, 0)}
+        return {**usage, "completion_tokens_details": thought}
+
+    def chunk(self, seen: Seen, answer: Answer, kind: Kind, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        chunk = super().chunk(seen, answer, kind, choices)
+        if self.tells_usage(seen):
+            chunk.setdefault("usage", None)
         options = seen.fields.get("stream_options") or {}
-        counted = bool(options.get("include_usage"))
-        padded = options.get("include_obfuscation") is not False
-        envelope = _envelope(seen, "chat.completion.chunk")
-
-        def event(kind: Kind, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
-            chunk: dict[str, Any] = {**envelope, "choices": choices}
-            if counted:
-                chunk["usage"] = usage
-            if padded:
-                chunk["obfuscation"] = "x" * (1 + len(str(choices)) % 7)
-            return Event(b"data: " + dump(chunk) + b"\n\n", kind)
-
-        deltas = _deltas(seen, answer)
-        choices = [
-            [
-                event(kind, [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}])
-                for kind, delta, finish in deltas
-            ]
-            for index in range(_choices(seen))
-        ]
-        events = [item for item in chain.from_iterable(zip_longest(*choices)) if item is not None]
-        if counted:
-            events.append(event("usage", [], _usage(seen, answer)))
-        return [*events, Event(b"data: [DONE]\n\n", "end")]
+        if options.get("include_obfuscation") is not False:
+            chunk["obfuscation"] = "x" * (1 + len(str(choices)) % 7)
+        return chunk
 
     def other(self, seen: Seen, rules: Rules) -> HttpReply:
         path = seen.path.rstrip("/")
@@ -147,7 +117,7 @@ class OpenAI(Dialect):
         names = sorted(rules.models) if rules.models is not None else list(self.sample_models)
         if path == "/v1/models":
             return self.json_reply(200, {"object": "list", "data": [_model(name) for name in names]}, seen.number)
-        name = path.removeprefix("/v1/models/")
+        name = unquote(path.removeprefix("/v1/models/"))
         if rules.models is not None and name not in rules.models:
             return self.problem_reply(self.named("model_not_found", name), seen.number)
         return self.json_reply(200, _model(name), seen.number)
@@ -213,67 +183,6 @@ class OpenAI(Dialect):
         }
         return dump({"error": error})
 
-    def error_event(self, problem: Problem, number: int) -> bytes:
-        return b"data: " + self.error_body(problem, number) + b"\n\n"
-
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": CREATED, "owned_by": "system"}
-
-
-def _choices(seen: Seen) -> int:
-    n = seen.fields.get("n")
-    return n if isinstance(n, int) and 1 <= n <= 128 else 1
-
-
-def _envelope(seen: Seen, kind: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{seen.number:012d}",
-        "object": kind,
-        "created": CREATED,
-        "model": seen.fields.get("model"),
-        "system_fingerprint": "fp_sandbox",
-    }
-
-
-def _usage(seen: Seen, answer: Answer) -> dict[str, Any]:
-    prompt = seen.prompt_words if answer.prompt_tokens is None else answer.prompt_tokens
-    completion = answer.output_tokens * _choices(seen)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": answer.reasoning_tokens,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def _calls(seen: Seen, answer: Answer) -> list[tuple[str, str, str]]:
-    return [
-        (call.id or f"call_{seen.number:06d}{place:02d}", call.name, dump(dict(call.arguments)).decode())
-        for place, call in enumerate(answer.tool_calls)
-    ]
-
-
-def _deltas(seen: Seen, answer: Answer) -> list[tuple[Kind, dict[str, Any], str | None]]:
-    """What each chunk of one choice changes: kind of event, delta, finish reason."""
-    opening: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
-    deltas: list[tuple[Kind, dict[str, Any], str | None]] = []
-    if answer.parts or not answer.tool_calls:
-        deltas.append(("frame", opening, None))
-        deltas.extend(("content", {"content": part}, None) for part in answer.parts)
-    for place, (call_id, name, arguments) in enumerate(_calls(seen, answer)):
-        first = {"index": place, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
-        # Without text before it, the first call shares its chunk with the role.
-        start = {"role": "assistant", "content": None} if not deltas else {}
-        deltas.append(("content", {**start, "tool_calls": [first]}, None))
-        deltas.extend(
-            ("content", {"tool_calls": [{"index": place, "function": {"arguments": part}}]}, None)
-            for part in halves(arguments)
-        )
-    return [*deltas, ("finish", {}, answer.finish_reason)]

@@ -112,7 +112,6 @@ def _check_number(name: str, value: object, kind: str, low: float | None, high: 
         return None
     if not is_number(value) or (kind == "integer" and not isinstance(value, int)):
         return _wrong(name, "invalid_type", f"Invalid type for '{name}': expected {_article(kind)} {kind}.")
-    assert isinstance(value, int | float)
     above = high is not None and value > high
     if not above and (low is None or value >= low):
         return None

@@ -167,7 +167,7 @@ class Planner:
     def _error_in_200(self, fault: Fault) -> Iterator[Action]:
         problem = self._dialect.problem_of(fault.error, self._seen)
         if self._streams:
-            data = self._dialect.error_event(problem, self._seen.number)
+            data = self._dialect.error_event(problem, self._seen)
             yield from self._send([Event(data, "content")])
         else:
             yield from reply_plan(self._reply(self._dialect.error_body(problem, self._seen.number)))
@@ -180,7 +180,7 @@ class Planner:
             else:
                 yield from reply_plan(self._dialect.problem_reply(problem, self._seen.number))
             return
-        data = self._dialect.error_event(problem, self._seen.number)
+        data = self._dialect.error_event(problem, self._seen)
         events = [*_beginning(self._events(answer), after), Event(data, "content")]
         yield from self._send(events, End(keep=False))
 
@@ -196,8 +196,9 @@ class Planner:
             return
         events = self._events(answer)
         contents = [place for place, event in enumerate(events) if event.kind == "content"]
-        # An answer without content has nothing but frames; the first one is broken then.
-        victim = contents[min(after, len(contents) - 1)] if contents else 0
+        if not contents:  # an answer without content has nothing but frames; the first one with JSON is broken then
+            contents = [next(place for place, event in enumerate(events) if b"{" in event.data)]
+        victim = contents[min(after, len(contents) - 1)]
         events[victim] = Event(break_json(events[victim].data), events[victim].kind)
         yield from self._send(events)
 

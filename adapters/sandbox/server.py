@@ -6,6 +6,7 @@ This is what its users hold. Behind it, the engine joins the parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal
 
@@ -14,12 +15,16 @@ from .dialect import Dialect, Rules
 from .engine import Engine
 from .fault import Fault
 from .hold import Hold
+from .llama_cpp import LlamaCpp
 from .ollama import Ollama
 from .openai import OpenAI
+from .openrouter import OpenRouter
 from .script import Step
 from .seen import Seen
 
-_DIALECTS: dict[str, type[Dialect]] = {"openai": OpenAI, "claude": Claude, "ollama": Ollama}
+_DIALECTS: dict[str, type[Dialect]] = {
+    dialect.name: dialect for dialect in (Claude, LlamaCpp, Ollama, OpenAI, OpenRouter)
+}
 
 
 class Sandbox:
@@ -29,8 +34,8 @@ class Sandbox:
     any other gets the next step of the script. Either way it uses up one step.
 
     Args:
-        dialect: `openai`, `claude` or `ollama`.
-        key: the only key that is accepted; None accepts any that is not empty (Ollama: none needed).
+        dialect: `openai`, `claude`, `openrouter`, `ollama` or `llama_cpp`.
+        key: the only key that is accepted; None accepts any that is not empty (Ollama, llama.cpp: none needed).
         models: the models that exist; None is any.
         close_delimited: send streams without chunks, ended by the end of the connection.
         refusing: begin with the port closed, as after `refuse()`.
@@ -41,7 +46,7 @@ class Sandbox:
 
     def __init__(
         self,
-        dialect: Literal["openai", "claude", "ollama"] | str,
+        dialect: Literal["openai", "claude", "openrouter", "ollama", "llama_cpp"] | str,
         *,
         key: str | None = None,
         models: Iterable[str] | None = None,
@@ -197,6 +202,17 @@ class Sandbox:
         return self._engine.counts.wait_until(lambda: bool(condition(self)), timeout)
 
     # Whether it is there
+
+    @property
+    def loading(self) -> bool:
+        """Whether the server is there before its model is: all but llama.cpp's are there when they are ready."""
+        return self._engine.rules.loading
+
+    @loading.setter
+    def loading(self, value: bool) -> None:
+        if value and not self._engine.dialect.can_load:
+            raise ValueError(f"{self.dialect} has no server that says that it is loading; llama_cpp has")
+        self._engine.rules = replace(self._engine.rules, loading=value)
 
     def refuse(self) -> None:
         """Refuse connections from now on, as a server that is down: close the port and idle connections.

@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 
-from mainstay.adapters import Claude, Ollama, OpenAI
+from mainstay.adapters import Claude, LlamaCpp, Ollama, OpenAI, OpenRouter
 from mainstay.adapters.sandbox import Sandbox
 from mainstay.pipeline import Clock, Timeouts
 
-ADAPTERS: dict[str, type[Any]] = {"openai": OpenAI, "claude": Claude, "ollama": Ollama}
+ADAPTERS: dict[str, type[Any]] = {
+    "openai": OpenAI,
+    "claude": Claude,
+    "openrouter": OpenRouter,
+    "ollama": Ollama,
+    "llama_cpp": LlamaCpp,
+}
 
 
 class LeapingClock(Clock):

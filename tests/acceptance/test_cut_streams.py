@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mainstay.adapters.sandbox import Answer, ToolUse, faults
 from mainstay.middleware import CircuitBreaker, standard
-from mainstay.pipeline import Reply, Request, Stack, TruncatedStream
+from mainstay.pipeline import ProviderError, Reply, Request, Stack, TruncatedStream
 
-DIALECTS = ("openai", "claude", "ollama")
+DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
 LONG = Answer("".join(f"word{n} " for n in range(50)))
 
 
@@ -32,7 +32,22 @@ def test_a_cut_stream_is_truncated_and_carries_what_came(dialect: str, how: str,
         assert len(caught.value.attempts) == 1
 
 
-@pytest.mark.parametrize("dialect", ["openai", "claude"])
+@pytest.mark.parametrize(
+    ("dialect", "request_id"),
+    [("openai", "req_000000000001"), ("claude", "req_000000000001"), ("openrouter", "gen-000000000001")],
+)
+@pytest.mark.parametrize("fault", [faults.cut, faults.error_event])
+def test_an_error_after_the_first_token_carries_the_id_of_the_request(
+    dialect: str, request_id: str, fault: Any, bench: Any
+) -> None:
+    server, adapter = bench(dialect)
+    server.always(fault(1, answer=LONG))
+    with adapter(Request("m", "count", stream=True)) as reply, pytest.raises(ProviderError) as caught:
+        reply.read()
+    assert caught.value.request_id == request_id
+
+
+@pytest.mark.parametrize("dialect", ["openai", "claude", "openrouter", "llama_cpp"])
 def test_a_stream_cut_in_a_tool_call_carries_the_fragments(dialect: str, bench: Any) -> None:
     server, adapter = bench(dialect)
     tool = ToolUse("get_weather", {"city": "Rome", "unit": "celsius"}, id="call_1")

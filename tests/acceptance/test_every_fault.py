@@ -7,7 +7,7 @@ class, and exactly so many requests.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ from mainstay.pipeline import (
     TruncatedStream,
 )
 
-DIALECTS = ("openai", "claude", "ollama")
+DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
 FAST = Timeouts(connect=0.5, first_event=0.4, gap=0.4, total=0.6)
 SLOW = Timeouts()
 GOOD = Answer("All of it arrived, word for word.")
@@ -45,7 +45,7 @@ class Case:
     `patient`: what the Retry-After is longer than while another route is there.
     """
 
-    fault: Callable[[], Fault]
+    fault: Callable[[], Fault | Answer]
     complete: ErrorClass | None
     stream: ErrorClass | str | None = "same"
     but: tuple[str, ...] = ()
@@ -75,13 +75,13 @@ CASES: dict[str, Case] = {
         lambda: faults.status(502, body="<html><title>Bad gateway</title>"), UNAVAILABLE
     ),
     "bad key": Case(faults.bad_key, KEY),
-    "no credit": Case(faults.quota, QUOTA),
+    "no credit": Case(faults.quota, QUOTA, but=("llama_cpp",)),
     "no such model": Case(faults.model_not_found, MODEL),
     "prompt too long": Case(faults.context_length, INVALID),
-    "content filter": Case(faults.content_filter, INVALID, but=("ollama",)),
+    "content filter": Case(faults.content_filter, INVALID, but=("ollama", "llama_cpp")),
     "overloaded": Case(faults.overloaded, UNAVAILABLE),
     "slow first byte": Case(lambda: faults.slow_first_byte(0.05, GOOD), None),
-    "drip": Case(lambda: faults.drip(0.0001, then=GOOD), None),
+    "drip": Case(lambda: faults.drip(0.0001, then=Answer(chunks=(GOOD.text,))), None),  # in one piece: fewer bytes
     "stall": Case(lambda: faults.stall(2, answer=GOOD), TIMEOUT, "cut"),
     "stall before the first token": Case(lambda: faults.stall(0, answer=GOOD), TIMEOUT),
     "pings only": Case(lambda: faults.pings(0.05), TIMEOUT),
@@ -92,7 +92,7 @@ CASES: dict[str, Case] = {
     "malformed": Case(lambda: faults.malformed(1, answer=GOOD), UNAVAILABLE, "cut"),
     "malformed at once": Case(lambda: faults.malformed(0, answer=GOOD), UNAVAILABLE),
     "error in a 200": Case(faults.error_in_200, UNAVAILABLE),
-    "no credit, in a 200": Case(lambda: faults.error_in_200(faults.quota()), QUOTA),
+    "no credit, in a 200": Case(lambda: faults.error_in_200(faults.quota()), QUOTA, but=("llama_cpp",)),
     "error event": Case(lambda: faults.error_event(2, answer=GOOD), UNAVAILABLE, "cut"),
     "error as the first event": Case(lambda: faults.error_event(0, answer=GOOD), UNAVAILABLE),
     "a login page": Case(faults.html, UNAVAILABLE),
@@ -102,12 +102,25 @@ CASES: dict[str, Case] = {
     "hang": Case(faults.hang, TIMEOUT),
 }
 # A finish reason without [DONE] is whole; a missing message_stop or done line is not.
-ENDS = {"openai": None, "claude": "cut", "ollama": "cut"}
+ENDS = {"openai": None, "claude": "cut", "openrouter": None, "ollama": "cut", "llama_cpp": None}
 CASES |= {
     f"no terminator at {d}": Case(
         lambda: faults.no_terminator(answer=GOOD), None, ENDS[d], tuple(other for other in DIALECTS if other != d)
     )
     for d in DIALECTS
+}
+
+# What OpenRouter has besides.
+CASES |= {
+    "an upstream's error in a choice": Case(
+        lambda: replace(GOOD, finish="error"), UNAVAILABLE, "cut", tuple(d for d in DIALECTS if d != "openrouter")
+    ),
+    "error event with a word for a code": Case(
+        lambda: faults.error_event(2, error=faults.status(502, code_="server_error"), answer=GOOD),
+        UNAVAILABLE,
+        "cut",
+        tuple(d for d in DIALECTS if d != "openrouter"),
+    ),
 }
 
 TABLE = [

@@ -12,7 +12,7 @@ from mainstay.adapters.sandbox import Answer, Seen
 from mainstay.middleware import Fallback, standard
 from mainstay.pipeline import AttemptEnded, Event, Request, Route, Stack
 
-DIALECTS = ("openai", "claude", "ollama")
+DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
 
 
 def _echo(seen: Seen) -> Answer:

@@ -12,6 +12,8 @@ from mainstay.pipeline import InvalidParameters, Request, Route, Stack
 WRONG = {
     "openai": {"temprature": 1, "repeat_penalty": 1.1, "top_p": "most", "temperature": 9},
     "claude": {"temprature": 1, "frequency_penalty": 1.1, "top_p": "most", "temperature": 1.5},
+    "openrouter": {"temprature": 1, "num_ctx": 4096, "top_p": 0, "temperature": 9},
+    "llama_cpp": {"temprature": 1, "num_ctx": 4096, "top_p": 7, "temperature": -5},
     "ollama": {"temprature": 1, "tool_choice": "auto", "temperature": "hot", "top_p": 3},
 }
 

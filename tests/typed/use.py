@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, assert_type
 
-from mainstay.adapters import Claude, OpenAI
+from mainstay.adapters import Claude, OpenAI, OpenRouter
+from mainstay.adapters.sandbox import Answer, Sandbox, faults
 from mainstay.middleware import CircuitBreaker, Fallback, Retry, standard
 from mainstay.pipeline import (
     AsyncReply,
@@ -60,6 +61,15 @@ def compose() -> None:
     Stack(["retry"], claude)  # type: ignore[list-item]
     Stack([Retry()], "claude")  # type: ignore[arg-type]
     Retry(attempts="3")  # type: ignore[arg-type]
+
+
+def on_loopback() -> None:
+    with Sandbox("openrouter") as server, OpenRouter("sk-1", base_url=server.url) as adapter:
+        server.script(Answer(refusal="No.", cost=0.01), faults.quota())
+        assert_type(adapter(Request("m", "Hello?")).refusal, str)
+    with Sandbox("llama_cpp") as local:
+        local.loading = True
+        local.loading = "yes"  # type: ignore[assignment]
 
 
 def listen(event: Event) -> None:

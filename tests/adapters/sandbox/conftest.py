@@ -13,12 +13,20 @@ import pytest
 
 from mainstay.adapters.sandbox import Sandbox
 
-DIALECTS = ("openai", "claude", "ollama")
-PATHS = {"openai": "/v1/chat/completions", "claude": "/v1/messages", "ollama": "/api/chat"}
+DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
+PATHS = {
+    "openai": "/v1/chat/completions",
+    "claude": "/v1/messages",
+    "openrouter": "/api/v1/chat/completions",
+    "ollama": "/api/chat",
+    "llama_cpp": "/v1/chat/completions",
+}
 HEADERS = {
     "openai": {"authorization": "Bearer sk-test"},
     "claude": {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"},
+    "openrouter": {"authorization": "Bearer sk-test"},
     "ollama": {},
+    "llama_cpp": {},
 }
 
 
@@ -84,6 +92,7 @@ class Wire:
 
     def __init__(self, server: Sandbox) -> None:
         self.server = server
+        self.path = PATHS[server.dialect]
         self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
 
     def send(self, body: Any = None, *, path: str | None = None, method: str = "POST", **headers: str) -> Wire:
@@ -91,7 +100,7 @@ class Wire:
         data = body if isinstance(body, bytes) else json.dumps(chat_body(dialect) if body is None else body).encode()
         sent = {"host": "sandbox", **HEADERS[dialect], "content-length": str(len(data))}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        lines = [f"{method} {path or PATHS[dialect]} HTTP/1.1"]
+        lines = [f"{method} {path or self.path} HTTP/1.1"]
         lines.extend(f"{name}: {value}" for name, value in sent.items() if value != "")
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + data)
         return self

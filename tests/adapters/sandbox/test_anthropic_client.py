@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import anthropic
 import pytest
@@ -87,6 +88,35 @@ def test_models(server: Sandbox, client: anthropic.Anthropic) -> None:
     assert client.models.retrieve("claude-x").id == "claude-x"
     with pytest.raises(anthropic.NotFoundError):
         client.models.retrieve("claude-nope")
+
+
+def test_models_come_in_pages() -> None:
+    names = [f"model-{number:02d}" for number in range(25)]
+    with Sandbox("claude", models=names) as server, anthropic.Anthropic(base_url=server.url, api_key="k") as client:
+        assert [model.id for model in client.models.list(limit=10)] == names
+        pages = [parse_qs(request.query).get("after_id") for request in server.seen]
+        assert pages == [None, ["model-09"], ["model-19"]]
+        before = client.models.list(limit=2, before_id="model-05")
+        assert ([model.id for model in before.data], before.has_more) == (["model-03", "model-04"], True)
+        with pytest.raises(anthropic.BadRequestError, match="limit: Input should be a valid integer"):
+            client.models.list(limit=1001)
+
+
+def test_a_refusal(server: Sandbox, client: anthropic.Anthropic) -> None:
+    server.default = Answer(refusal="I will not say.")
+    message = client.messages.create(**ASK)
+    assert ([block.text for block in message.content], message.stop_reason) == (["I will not say."], "refusal")
+
+
+def test_thinking_has_to_come_back_as_it_was(server: Sandbox, client: anthropic.Anthropic) -> None:
+    server.default = THOUGHT
+    first = client.messages.create(**ASK, tools=TOOLS)
+    result = {"type": "tool_result", "tool_use_id": first.content[2].id, "content": "noon"}
+    said = [*ASK["messages"], {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
+    client.messages.create(**{**ASK, "messages": said}, tools=TOOLS)
+    first.content[0].thinking += " And more."
+    with pytest.raises(anthropic.BadRequestError, match=r"content\.0: Invalid `signature` in `thinking` block"):
+        client.messages.create(**{**ASK, "messages": said}, tools=TOOLS)
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.adapters.sandbox import Answer, Seen, ToolUse, faults
+from mainstay.adapters.sandbox.chat_completions import ChatCompletions
 from mainstay.adapters.sandbox.claude import Claude
 from mainstay.adapters.sandbox.dialect import Dialect, Rules, go_duration
+from mainstay.adapters.sandbox.llama_cpp import LlamaCpp
 from mainstay.adapters.sandbox.ollama import Ollama
 from mainstay.adapters.sandbox.openai import OpenAI
+from mainstay.adapters.sandbox.openrouter import OpenRouter
 from mainstay.adapters.sandbox.plan import Body, End, Head, Pause, Planner
 
-DIALECTS: list[Dialect] = [OpenAI(), Claude(), Ollama()]
+DIALECTS: list[Dialect] = [OpenAI(), Claude(), OpenRouter(), Ollama(), LlamaCpp()]
 HEADERS = {"authorization": "Bearer k", "x-api-key": "k", "anthropic-version": "2023-06-01"}
 NAMES = [
     *("model", "messages", "max_tokens", "stream", "stream_options", "temperature", "tools", "system", "thinking"),
-    *("format", "think", "options", "keep_alive", "n", "parallel_tool_calls"),
+    *("format", "think", "options", "keep_alive", "n", "parallel_tool_calls", "logprobs", "top_logprobs"),
+    *("reasoning", "reasoning_effort", "response_format"),
 ]
 
 junk = st.recursive(
@@ -48,6 +52,8 @@ answers = st.builds(
     st.text(st.characters(), max_size=20),
     tool_calls=st.lists(st.builds(ToolUse, st.just("f"), st.dictionaries(st.text(), junk)), max_size=2).map(tuple),
     reasoning=st.text(max_size=9),
+    encrypted_reasoning=st.text(max_size=9),
+    refusal=st.text(max_size=9),
 )
 
 
@@ -94,11 +100,15 @@ def test_streamed_and_complete_say_the_same(dialect: Dialect, answer: Answer) ->
     seen = seen_with({"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9})
     complete = json.loads(dialect.complete(seen, answer))
     events = [json.loads(e.data[e.data.index(b"{") :]) for e in dialect.stream(seen, answer) if b"{" in e.data]
-    if dialect.name == "openai":
-        whole = complete["choices"][0]["message"]["content"] or ""
-        streamed = "".join(event["choices"][0]["delta"].get("content") or "" for event in events)
-        assert [whole] == [streamed]
+    if isinstance(dialect, ChatCompletions):
+        message = complete["choices"][0]["message"]
+        deltas = [choice["delta"] for event in events for choice in event["choices"]]
+        for name in ("content", "refusal", "reasoning", "reasoning_content"):
+            assert (message.get(name) or "") == "".join(delta.get(name) or "" for delta in deltas)
     elif dialect.name == "claude":
+        redacted = [block for block in complete["content"] if block["type"] == "redacted_thinking"]
+        opened = [event["content_block"] for event in events if event["type"] == "content_block_start"]
+        assert redacted == [block for block in opened if block["type"] == "redacted_thinking"]
         whole = [b.get("text") or b.get("thinking") or b.get("input") for b in complete["content"]]
         parts: dict[int, Any] = {}
         for event in events:

@@ -94,7 +94,20 @@ def test_error_bodies_have_the_shape_of_the_dialect(server: Sandbox, ask: Ask) -
             "error": {"type": "slow", "message": "Slow down", "details": {"error_code": "x1"}},
             "request_id": "req_000000000001",
         },
+        "openrouter": {
+            "error": {
+                "code": "x1",
+                "message": "Slow down",
+                "metadata": {
+                    "error_type": "slow",
+                    "raw": '{"error":{"message":"the model is temporarily rate-limited upstream"}}',
+                    "provider_name": "Acme",
+                },
+            },
+            "user_id": "user_sandbox",
+        },
         "ollama": {"error": "Slow down"},
+        "llama_cpp": {"error": {"code": "x1", "message": "Slow down", "type": "slow"}},
     }
     assert ask(server).json == expected[server.dialect]
     assert "error" in ask(server).json
@@ -200,7 +213,7 @@ def test_error_event_closes_the_connection(server: Sandbox, connect: Ask) -> Non
 
 def test_error_event_without_a_stream_is_an_http_error(server: Sandbox, ask: Ask) -> None:
     server.script(faults.error_event(), faults.error_event(error=faults.rate_limit(retry_after=3)))
-    assert ask(server).status == (529 if server.dialect == "claude" else 500)
+    assert ask(server).status == {"claude": 529, "openrouter": 502}.get(server.dialect, 500)
     answered = ask(server)
     assert (answered.status, answered.headers["retry-after"]) == (429, "3")
 
@@ -249,7 +262,13 @@ def test_stall(server: Sandbox, connect: Ask, ask: Ask, text_of: Ask) -> None:
 def test_stall_before_the_first_event(server: Sandbox, connect: Ask) -> None:
     server.script(faults.stall(after=0))
     wire = connect(server).ask(stream=True)
-    last = {"openai": b'"role":"assistant"', "claude": b"event: ping", "ollama": b""}[server.dialect]
+    last = {
+        "openai": b'"role":"assistant"',
+        "claude": b"event: ping",
+        "openrouter": b": OPENROUTER PROCESSING",
+        "ollama": b"",
+        "llama_cpp": b'"content":null',
+    }[server.dialect]
     answered = wire.read_until(lambda got: got.status == 200 and last in got.body)
     assert answered.headers["transfer-encoding"] == "chunked"
     assert wire.silent()
@@ -260,7 +279,9 @@ def test_pings(server: Sandbox, connect: Ask) -> None:
     ping = {
         "openai": b": keep-alive\n\n",
         "claude": b'event: ping\ndata: {"type":"ping"}\n\n',
+        "openrouter": b": OPENROUTER PROCESSING\n\n",
         "ollama": b"\n",
+        "llama_cpp": b":\n\n",
     }[server.dialect]
     wire = connect(server).ask(stream=True)
     assert set(wire.read_until(lambda got: len(got.chunks) >= 5).chunks[:5]) == {ping}
@@ -320,7 +341,7 @@ def test_pings_end_when_the_client_goes(server: Sandbox, connect: Ask) -> None:
     assert server.wait_until(lambda s: s.open_connections == 0)
 
 
-@pytest.mark.parametrize("dialect", ["openai", "claude", "ollama"])
+@pytest.mark.parametrize("dialect", ["openai", "claude", "openrouter", "ollama", "llama_cpp"])
 def test_streams_delimited_by_the_connection(dialect: str, ask: Ask, text_of: Ask) -> None:
     with Sandbox(dialect, close_delimited=True) as server:
         server.default = ANSWER

@@ -64,6 +64,22 @@ def test_thinking(server: Sandbox, client: ollama.Client) -> None:
     assert [part.message.thinking for part in parts] == ["Light", " scatters.", None, None]
 
 
+def test_log_probabilities(server: Sandbox, client: ollama.Client) -> None:
+    server.default = Answer("Blue sky")
+    reply = client.chat("llama3.2", MESSAGES, logprobs=True, top_logprobs=1)
+    assert [entry.token for entry in reply.logprobs] == ["Blue", " sky"]
+    parts = list(client.chat("llama3.2", MESSAGES, logprobs=True, stream=True))
+    assert [[entry.token for entry in part.logprobs or ()] for part in parts] == [["Blue"], [" sky"], []]
+    with pytest.raises(ollama.ResponseError, match="top_logprobs must be between 0 and 20"):
+        client.chat("llama3.2", MESSAGES, logprobs=True, top_logprobs=21)
+
+
+def test_line_separators_are_escaped_as_in_go(server: Sandbox, client: ollama.Client) -> None:
+    server.default = Answer("one\u2028two <b>&</b>")
+    parts = client.chat("llama3.2", MESSAGES, stream=True)  # the client splits at them, were they there
+    assert "".join(part.message.content for part in parts) == "one\u2028two <b>&</b>"
+
+
 def test_only_loading_a_model(server: Sandbox, client: ollama.Client) -> None:
     assert client.chat("llama3.2", []).done_reason == "load"
     assert client.chat("llama3.2", [], keep_alive=0).done_reason == "unload"

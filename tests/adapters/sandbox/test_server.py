@@ -103,7 +103,7 @@ def test_chaos_can_be_switched_off(server: Sandbox, ask: Ask) -> None:
         (lambda s: s.chaos({faults.hang(): 0.7, faults.reset(): 0.7}), ValueError, "add up"),
         (lambda s: s.hold(0), ValueError, "1 or more"),
         (lambda s: s.hold(2, timeout=-1), ValueError, "0 or more"),
-        (lambda s: Sandbox("gemini"), ValueError, "claude, ollama, openai"),
+        (lambda s: Sandbox("gemini"), ValueError, "claude, llama_cpp, ollama, openai, openrouter"),
         (lambda s: Sandbox("openai", models="gpt-4o"), TypeError, "set of names"),
     ],
 )
@@ -199,8 +199,7 @@ def test_a_chunked_request(server: Sandbox, connect: Ask) -> None:
 def test_http_1_0_gets_no_chunks(server: Sandbox, connect: Ask) -> None:
     wire = connect(server)
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}).encode()
-    path = {"openai": "/v1/chat/completions", "claude": "/v1/messages", "ollama": "/api/chat"}[server.dialect]
-    wire.sock.sendall(b"POST %b HTTP/1.0\r\ncontent-length: %d\r\n\r\n%b" % (path.encode(), len(body), body))
+    wire.sock.sendall(b"POST %b HTTP/1.0\r\ncontent-length: %d\r\n\r\n%b" % (wire.path.encode(), len(body), body))
     answered = wire.read()
     assert "transfer-encoding" not in answered.headers
     assert answered.ended == "eof"

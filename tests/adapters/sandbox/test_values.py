@@ -61,6 +61,8 @@ def test_a_fault_travels_and_prints(fault: Fault) -> None:
 def test_a_fault_prints_only_what_was_said() -> None:
     assert repr(faults.status(429, retry_after=1)) == "faults.status(429, retry_after=1.0)"
     assert repr(faults.hang()) == "faults.hang()"
+    assert repr(Answer("x", cost=0.5)) == "Answer(text='x', cost=0.5)"
+    assert repr(faults.cut(answer=Answer())) == "faults.cut(after=1, how='close', answer=Answer())"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,10 @@ def test_a_fault_prints_only_what_was_said() -> None:
         (lambda: faults.error_event(error=500), TypeError, "must be an HTTP error"),
         (lambda: Answer(3), TypeError, "text must be a string"),
         (lambda: Answer(reasoning=None), TypeError, "reasoning must be"),
+        (lambda: Answer(encrypted_reasoning=b"x"), TypeError, "encrypted_reasoning must be"),
+        (lambda: Answer(refusal=True), TypeError, "refusal must be"),
+        (lambda: Answer(cost="1"), TypeError, "cost must be a number of dollars"),
+        (lambda: Answer(cost=-0.01), ValueError, "cost must be a finite number of dollars"),
         (lambda: Answer(tool_calls=("f",)), TypeError, "ToolUse"),
         (lambda: Answer(chunks="abc"), TypeError, "not one string"),
         (lambda: Answer("abc", chunks=("a", "b")), ValueError, "add up"),
@@ -116,6 +122,10 @@ def test_defaults_of_an_answer() -> None:
     assert (tool.text, tool.finish_reason, tool.output_tokens, tool.parts) == ("", "tool_calls", 1, ())
     assert Answer(chunks=("a", "", "b")).parts == ("a", "b")
     assert Answer(chunks=("a", "", "b")).text == "ab"
+    no = Answer(refusal="I will not")
+    assert (no.text, no.finish_reason, no.output_tokens, no.parts) == ("", "stop", 3, ())
+    assert no.in_words == Answer("I will not", chunks=("I", " will", " not"))
+    assert Answer(chunks=("a", "b"), refusal="c d").in_words.parts == ("a", "b", "c", " d")
     assert Answer("a b", reasoning="c d e").output_tokens == 5
     assert Answer("a b", completion_tokens=9).output_tokens == 9
 
