@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from .adapter import Adapter, Transport
     from .claude import ClaudeCodec
     from .codec import Codec, HttpCall, HttpCodec, StreamDecoder
+    from .endpoints import Model
     from .http import HttpTransport
     from .llama_cpp import LlamaCppCodec
+    from .llama_process import LlamaCppProcess
     from .llama_server import LlamaCpp
     from .ollama import OllamaCodec
     from .openai import OpenAICodec
     from .openrouter import OpenRouterCodec
     from .params import Schema
+    from .probing import Probe
     from .ready import Claude, Ollama, OpenAI, OpenRouter
 
 _HOMES = {
@@ -32,12 +35,15 @@ _HOMES = {
     "HttpTransport": "http",
     "LlamaCpp": "llama_server",
     "LlamaCppCodec": "llama_cpp",
+    "LlamaCppProcess": "llama_process",
+    "Model": "endpoints",
     "Ollama": "ready",
     "OllamaCodec": "ollama",
     "OpenAI": "ready",
     "OpenAICodec": "openai",
     "OpenRouter": "ready",
     "OpenRouterCodec": "openrouter",
+    "Probe": "probing",
     "Schema": "params",
     "StreamDecoder": "codec",
     "Transport": "adapter",
@@ -53,12 +59,15 @@ __all__ = [
     "HttpTransport",
     "LlamaCpp",
     "LlamaCppCodec",
+    "LlamaCppProcess",
+    "Model",
     "Ollama",
     "OllamaCodec",
     "OpenAI",
     "OpenAICodec",
     "OpenRouter",
     "OpenRouterCodec",
+    "Probe",
     "Schema",
     "StreamDecoder",
     "Transport",

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..pipeline import Call, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
+from ..pipeline import Call, Clock, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
 from ..pipeline.closing import Closing
 from .arriving import Arriving, Clocks
 from .cleaning import clean
 from .codec import Codec, WireCall
 from .incoming import WAITED, Incoming, Now
+from .redact import spelled
+from .verdict import REQUEST_IDS
+
+if TYPE_CHECKING:
+    from .probing import Model, Probe
 
 __all__ = ["Adapter", "Transport"]
 
@@ -72,7 +77,7 @@ class Adapter(Closing):
         self.timeouts = timeouts or Timeouts()
         self.provider = provider or codec.provider
         self.label = codec.label
-        self._secrets = tuple(dict.fromkeys((*secrets, *getattr(transport, "secrets", ()))))
+        self._secrets = spelled((*secrets, *getattr(transport, "secrets", ())))
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -113,9 +118,10 @@ class Adapter(Closing):
                 chunks = Arriving(incoming, self.codec.decoder(), clocks, tell)
                 reply = Reply.stream(chunks, provider=self.provider, model=request.model)
             else:
-                with closing(incoming):
-                    body = incoming.read_all(clocks.until())
-                reply = self.codec.decode(incoming.status, incoming.headers, body)
+                with closing(
+                    incoming
+                ):  # the body has no name here: tools that show errors show the variables of frames
+                    reply = self.codec.decode(incoming.status, incoming.headers, incoming.read_all(clocks.until()))
                 reply.provider = self.provider
                 reply.model = reply.model or request.model
                 if request.stream:  # the server does not stream: its one answer is a stream of one chunk
@@ -135,6 +141,41 @@ class Adapter(Closing):
         finally:
             del failure, cause  # whose tracebacks hold this frame
 
+    def models(self, timeout: float = 10.0, *, clock: Clock | None = None) -> tuple[Model, ...]:
+        """The models that the provider lists, in its own order.
+
+        Args:
+            timeout: seconds for the whole list, more than 0.
+            clock: the real one unless given.
+
+        Raises:
+            ProviderError: as for a request; with reason "malformed_response" if the answer is no list of models, with
+                reason "not_supported" if the protocol has none.
+            ValueError: if the timeout is none.
+        """
+        from .probing import Inquiry
+
+        return Inquiry(self, None, timeout, clock).models()
+
+    def probe(self, model: str | None = None, timeout: float = 10.0, *, clock: Clock | None = None) -> Probe:
+        """Asks whether the provider would answer: is it there, is the key good, has it the model?
+
+        No chat request is made: it would cost money, or make a server load a model.
+
+        Args:
+            model: the model to look for; the adapter's own unless given. Without one, none is looked for.
+            timeout: seconds for all of it, more than 0.
+            clock: the real one unless given.
+
+        Raises:
+            ModelNotFound: if the provider does not have the model.
+            ProviderError: as for a request, if the provider would not answer one.
+            ValueError: if the timeout is none.
+        """
+        from .probing import Inquiry
+
+        return Inquiry(self, model or self.model, timeout, clock).probe()
+
     def close(self) -> None:
         """Closes idle connections. The adapter can be used again."""
         self.transport.close()
@@ -151,7 +192,8 @@ class Adapter(Closing):
         error.model = error.model or request.model
         if incoming is not None and error.request_id is None:
             headers = incoming.headers
-            error.request_id = headers.get("x-request-id") or headers.get("request-id")
+            error.request_id = next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+        error.with_traceback(None)  # whose frames hold what was sent and answered
         error.__cause__ = error.__context__ = cause  # not a decoder's error, which holds the body
         clean(error, self._secrets, request)
         return error

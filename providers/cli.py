@@ -1,4 +1,4 @@
-"""The command line: `mainstay ask` and `mainstay demo`."""
+"""The command line: `mainstay ask`, `mainstay check`, `mainstay params` and `mainstay demo`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ try:
 except ImportError:
     sys.exit("the command line needs two more packages: pip install 'mainstay[cli]'")
 
-from ..pipeline import Partial, ProviderError, Reply
+from ..pipeline import ProviderError
 
 if TYPE_CHECKING:
     from .provider import Provider
 
 __all__ = ["main"]
+
+_NEEDS = {
+    "openai": "set OPENAI_API_KEY",
+    "claude": "set ANTHROPIC_API_KEY",
+    "openrouter": "set OPENROUTER_API_KEY",
+    "ollama": "run `ollama serve`",
+    "llama_cpp": "run `llama-server -m MODEL.gguf`",
+}
+_KINDS = tuple(_NEEDS)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +39,7 @@ def main() -> None:
 @main.command()
 @click.argument("prompt", required=False)
 @click.option("--model", help="The model to ask for; each provider has a default.")
-@click.option("--provider", type=click.Choice(["openai", "claude", "ollama", "sandbox"]), help="Use only this one.")
+@click.option("--provider", type=click.Choice([*_KINDS, "sandbox"]), help="Use only this one.")
 @click.option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask, such as http://127.0.0.1:8080/v1.")
 @click.option("--key-env", metavar="NAME", help="The environment variable that holds that server's key.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter, such as temperature=0.2.")
@@ -48,9 +57,11 @@ def ask(
 ) -> None:
     """Asks PROMPT (or standard input) of the providers whose keys are in the environment.
 
-    OPENAI_API_KEY and ANTHROPIC_API_KEY are looked for, and an Ollama that answers. With none of them the
-    built-in sandbox answers. Returns 0 for a whole answer, 1 if no provider gave one, 2 for a wrong command.
+    OPENAI_API_KEY, ANTHROPIC_API_KEY and OPENROUTER_API_KEY are looked for, and an Ollama or a llama-server that
+    answers. With none of them the built-in sandbox answers. Returns 0 for a whole answer, 1 if no provider gave one,
+    2 for a wrong command.
     """
+    from . import ask_view
     from .chain import ProviderChain
 
     if prompt in (None, "-"):
@@ -59,26 +70,65 @@ def ask(
         raise click.UsageError("there is nothing to ask: give a prompt, or pipe one in")
     if base_url and provider:
         raise click.UsageError("--base-url names the server to ask: leave --provider out")
-    if key_env and not (base_url and os.environ.get(key_env)):
-        raise click.UsageError(f"--key-env {key_env}: a variable with the key of the server at --base-url is expected")
+    key = _key_of(base_url, key_env)
     parameters = _parameters(params)
     with contextlib.ExitStack() as open_things:
         try:
             try:
-                providers = _providers(model, provider, base_url, os.environ.get(key_env or ""), open_things)
+                providers = _providers(model, provider, base_url, key, open_things)
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
             chain = open_things.enter_context(ProviderChain([(p.name, p) for p in providers]))
             asked = providers[0].route.model or model or ""
             if stream:
-                _stream(chain.stream(asked, prompt, parameters), as_json)
+                ask_view.stream(chain.stream(asked, prompt, parameters), as_json)
             else:
-                _show(chain.execute(asked, prompt, parameters), as_json)
+                ask_view.show(chain.execute(asked, prompt, parameters), as_json)
         except ProviderError as error:
-            if as_json:
-                click.echo(json.dumps({"error": _error(error)}, ensure_ascii=False))
-            click.echo(f"mainstay: {str(error).removeprefix('mainstay: ')}", err=True)
+            ask_view.fail(error, as_json)
             sys.exit(1)
+
+
+@main.command()
+@click.argument("names", nargs=-1, type=click.Choice(_KINDS), metavar="[NAME]...")
+@click.option("--model", help="A model that each of them should have.")
+@click.option("--base-url", metavar="URL", help="An OpenAI-compatible server to check in place of them.")
+@click.option("--key-env", metavar="NAME", help="The environment variable that holds that server's key.")
+@click.option("--timeout", type=float, default=10.0, show_default=True, help="Seconds for each of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
+def check(
+    names: tuple[str, ...],
+    model: str | None,
+    base_url: str | None,
+    key_env: str | None,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Checks whether providers would answer: openai, claude, openrouter, ollama, llama_cpp.
+
+    Without a NAME, those whose keys are in the environment, and an Ollama or a llama-server that answers. No model is
+    asked anything, so that it costs nothing. Returns 0 if all would answer, 1 if one would not, 2 for a wrong command
+    or if there is none to check.
+    """
+    from . import check_view, checking
+
+    if base_url and names:
+        raise click.UsageError("--base-url names the server to check: leave the names out")
+    key = _key_of(base_url, key_env)
+    try:
+        if base_url:
+            checks = checking.check_server(base_url, key, model, timeout)
+        else:
+            checks = checking.check(names, model, timeout)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if not checks:
+        raise click.UsageError(
+            "there is nothing to check: set OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENROUTER_API_KEY, start Ollama or "
+            f"llama-server, or name one of {', '.join(_KINDS)}"
+        )
+    click.echo(check_view.as_json(checks) if as_json else check_view.as_text(checks))
+    sys.exit(any(check.error for check in checks))
 
 
 @main.command()
@@ -93,6 +143,29 @@ def demo() -> None:
     sys.exit(show())
 
 
+@main.command()
+@click.argument("provider")
+@click.option("--model", help="Say what this model refuses.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Schema (2020-12).")
+def params(provider: str, model: str | None, as_json: bool) -> None:
+    """Lists the parameters of PROVIDER: what each takes, and its name on the wire.
+
+    Returns 0, or 2 for a provider that there is not.
+    """
+    from . import params_view
+
+    try:
+        schema = params_view.schema_of(provider)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if not as_json:
+        params_view.show(schema, model or "")
+    elif model:
+        raise click.UsageError("JSON Schema knows no models: leave --model or --json out")
+    else:
+        click.echo(json.dumps(schema.json_schema(), indent=2))
+
+
 def _providers(
     model: str | None, only: str | None, base_url: str | None, key: str | None, open_things: contextlib.ExitStack
 ) -> list[Provider]:
@@ -103,17 +176,24 @@ def _providers(
     found = [] if only == "sandbox" else discover.discover(model, only)
     if found:
         return found
-    if only in ("openai", "claude", "ollama"):
-        needs = {"openai": "set OPENAI_API_KEY", "claude": "set ANTHROPIC_API_KEY", "ollama": "run `ollama serve`"}
-        raise click.UsageError(f"{only} is not at hand: {needs[only]}")
+    if only in _NEEDS:
+        raise click.UsageError(f"{only} is not at hand: {_NEEDS[only]}")
     if only is None:
         click.echo(
-            "mainstay: no OPENAI_API_KEY, no ANTHROPIC_API_KEY and no Ollama found; the built-in sandbox answers",
+            "mainstay: no OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENROUTER_API_KEY, no Ollama, no llama-server found; "
+            "the built-in sandbox answers",
             err=True,
         )
     provider, server = discover.sandboxed(model)
     open_things.callback(server.close)
     return [provider]
+
+
+def _key_of(base_url: str | None, key_env: str | None) -> str | None:
+    key = os.environ.get(key_env or "")
+    if key_env and not (base_url and key):
+        raise click.UsageError(f"--key-env {key_env}: a variable with the key of the server at --base-url is expected")
+    return key
 
 
 def _piped() -> str:
@@ -141,81 +221,6 @@ def _parameter(text: str) -> tuple[str, Any]:
         return name.strip(), json.loads(value)
     except ValueError:
         return name.strip(), value  # a word, as in --param reasoning_effort=low
-
-
-def _show(reply: Reply, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(_reply(reply), ensure_ascii=False))
-        return
-    click.echo(reply.text)
-    for call in reply.tool_calls:
-        click.echo(f"{call.name}({call.arguments})")
-
-
-def _stream(reply: Reply, as_json: bool) -> None:
-    with reply:
-        try:
-            for chunk in reply:
-                if as_json:
-                    if chunk.text or chunk.reasoning:
-                        line = {"text": chunk.text, **({"reasoning": chunk.reasoning} if chunk.reasoning else {})}
-                        click.echo(json.dumps(line, ensure_ascii=False))
-                else:
-                    click.echo(chunk.text, nl=False)
-                    sys.stdout.flush()
-        finally:
-            if not as_json:
-                click.echo()
-    if as_json:
-        click.echo(json.dumps(_reply(reply), ensure_ascii=False))
-    else:
-        for call in reply.tool_calls:
-            click.echo(f"{call.name}({call.arguments})")
-
-
-def _reply(reply: Reply) -> dict[str, Any]:
-    return {
-        "text": reply.text,
-        "provider": reply.provider,
-        "model": reply.model,
-        "finish_reason": reply.finish_reason,
-        "tool_calls": _calls(reply),
-        "usage": _fields(reply.usage),
-        "changes": dict(reply.changes),
-        "attempts": [_attempt(attempt) for attempt in reply.attempts],
-    }
-
-
-def _error(error: ProviderError) -> dict[str, Any]:
-    return {
-        "class": str(error.error_class),
-        "reason": error.reason,
-        "message": str(error),
-        "status": error.status,
-        "retry_after": error.retry_after,
-        "partial": error.partial.text if error.partial is not None else None,
-        "attempts": [_attempt(attempt) for attempt in error.attempts],
-    }
-
-
-def _calls(source: Reply | Partial) -> list[dict[str, str]]:
-    return [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in source.tool_calls]
-
-
-def _attempt(attempt: Any) -> dict[str, Any]:
-    kept = ("number", "route", "provider", "model", "outcome", "reason", "status")
-    seconds = attempt.duration
-    return {
-        **{name: getattr(attempt, name) for name in kept},
-        "error": str(attempt.error_class) if attempt.error_class else None,
-        "seconds": None if seconds is None else round(seconds, 3),
-    }
-
-
-def _fields(usage: Any) -> dict[str, Any] | None:
-    from dataclasses import asdict
-
-    return None if usage is None else {key: value for key, value in asdict(usage).items() if value is not None}
 
 
 if __name__ == "__main__":

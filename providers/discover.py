@@ -1,4 +1,4 @@
-"""Which providers are at hand: keys in the environment, an Ollama that answers, an OpenAI-compatible server.
+"""Which providers are at hand: keys in the environment, local servers that answer, an OpenAI-compatible server.
 
 For the command line. An application says what it wants with `create_provider`.
 """
@@ -6,34 +6,42 @@ For the command line. An application says what it wants with `create_provider`.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from ..adapters.classify import classify_response
-from ..adapters.codec import HttpCall
-from ..adapters.http import HttpTransport
-from ..pipeline import ProviderError, Secret, Unavailable
+from ..adapters import sockets  # noqa: F401 - the HTTP library takes as long to load as a local server has to answer
+from ..pipeline import ProviderError
 from .provider import Provider
 from .registry import create_provider
 
-__all__ = ["compatible", "discover", "sandboxed", "served_models"]
+__all__ = ["GLANCE", "KINDS", "LOCAL", "compatible", "discover", "has_key", "sandboxed", "settings_of"]
 
 # What is asked for where the user names no model: small, cheap, and there for every key.
-_MODELS: Mapping[str, str] = {"openai": "gpt-4o-mini", "claude": "claude-haiku-4-5"}
+_MODELS: Mapping[str, str] = {
+    "openai": "gpt-4o-mini",
+    "claude": "claude-haiku-4-5",
+    "openrouter": "openai/gpt-4o-mini",
+}
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
     "claude": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
+    "openrouter": ("OPENROUTER_API_KEY",),
+    "ollama": ("OLLAMA_API_KEY",),
+    "llama_cpp": ("LLAMA_API_KEY",),
 }
 # Whose models are called so. (gpt-oss is an open model, which OpenAI does not serve.)
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "openai": ("gpt-3", "gpt-4", "gpt-5", "gpt-6", "chatgpt-", "o1", "o3", "o4"),
     "claude": ("claude-",),
 }
+KINDS = tuple(_KEYS)
+"""What is looked for, in order of preference."""
+LOCAL = ("ollama", "llama_cpp")
+"""Servers that are there without a key, if they answer."""
+
 # A local server answers in milliseconds or is not there; one that the user names may take its time.
-_GLANCE = 0.5
+GLANCE = 0.5
+"""Seconds that a local server has to answer, if nobody named it."""
 _PATIENCE = 10.0
 
 
@@ -43,20 +51,38 @@ def discover(model: str | None = None, only: str | None = None) -> list[Provider
     Args:
         model: the model wanted; the provider whose model it is goes first, the others keep one of their own.
         only: the kind of provider to use, or None for all.
+
+    Raises:
+        ValueError: if the address of a local server is none.
+        ProviderError: if the local server in `only` answers, but refuses to tell its models.
     """
     found: dict[str, Provider] = {}
-    for kind, variables in _KEYS.items():
-        if only in (None, kind) and any(os.environ.get(name) for name in variables):
-            found[kind] = create_provider(kind, {"model": _MODELS[kind]})
-    local, served = _ollama(model) if only in (None, "ollama") else (None, False)
-    if local is not None:
-        found["ollama"] = local
+    owner = ""
+    for kind in [only] if only else _KEYS:
+        if kind in LOCAL:
+            local, served = _local(kind, model, named=only is not None)
+            if local is not None:
+                found[kind] = local
+                owner = owner or (kind if served else "")
+        elif has_key(kind):
+            found[kind] = create_provider(kind, {**settings_of(kind), "model": _MODELS[kind]})
     if model is None or not found:
         return list(found.values())
-    owner = "ollama" if served else _family(model)
-    first = found.get(owner) or next(iter(found.values()))
-    chosen = Provider(first.name, first.adapter, model=first.route.model if served else model)
+    first = found.get(owner or _family(model)) or next(iter(found.values()))
+    chosen = Provider(first.name, first.adapter, model=first.route.model if owner else model)
     return [chosen, *(provider for provider in found.values() if provider is not first)]
+
+
+def has_key(kind: str) -> bool:
+    """Whether the environment has a key for that kind of provider."""
+    return any(os.environ.get(name) for name in _KEYS[kind])
+
+
+def settings_of(kind: str) -> dict[str, Any]:
+    """What `create_provider` has to be told about that kind of provider on this machine."""
+    # llama.cpp's server reads its port from this variable, and no client of it has one of its own.
+    port = os.environ.get("LLAMA_ARG_PORT")
+    return {"base_url": f"http://127.0.0.1:{port}"} if kind == "llama_cpp" and port else {}
 
 
 def compatible(base_url: str, model: str | None = None, key: str | None = None) -> Provider:
@@ -71,13 +97,13 @@ def compatible(base_url: str, model: str | None = None, key: str | None = None) 
         ValueError: if the URL is none, or no model is named and the server lists none.
         ProviderError: if the server cannot be asked for its models.
     """
-    if model is None:
-        models = served_models(base_url, "/models", "data", "id", key=key, patience=_PATIENCE)
-        if not models:
-            raise ValueError(f"{base_url} lists no models: name one with --model")
-        model = models[0]
-    settings: dict[str, Any] = {"base_url": base_url, "compatible": True, "api_key": key, "model": model}
-    return create_provider("openai", settings, name="server")
+    with create_provider("openai_compatible", {"base_url": base_url, "api_key": key}) as provider:
+        if model is None:
+            models = provider.models(_PATIENCE)
+            if not models:
+                raise ValueError(f"{base_url} lists no models: name one with --model")
+            model = models[0].id
+    return Provider("server", provider.adapter, model=model)
 
 
 def sandboxed(model: str | None = None) -> tuple[Provider, Any]:
@@ -89,60 +115,23 @@ def sandboxed(model: str | None = None) -> tuple[Provider, Any]:
     return create_provider("openai", settings, name="sandbox"), server
 
 
-def served_models(
-    base_url: str, path: str, field: str, name: str, *, key: str | None = None, patience: float = _GLANCE
-) -> list[str]:
-    """The models that a server lists.
-
-    Args:
-        base_url: of the server.
-        path: of the list.
-        field: of the answer that holds the list.
-        name: of an entry's field that holds the name.
-        key: the server's key, if it needs one.
-        patience: seconds that the answer may take.
-
-    Raises:
-        ValueError: if the URL is none.
-        ProviderError: if the server does not answer, or refuses to.
-    """
-    # The adapters' own transport: no netrc, no redirect, and errors that say what happened.
-    headers = {"Authorization": Secret(f"Bearer {key}")} if key else {}
-    transport = HttpTransport(base_url, provider="server", headers=headers)
-    until = time.monotonic() + patience
-    try:
-        call = HttpCall(path, {"Accept": "application/json"}, b"", method="GET")
-        incoming = transport.send(call, connect=min(patience, 5.0), until=until, now=time.monotonic)
+def _local(kind: str, model: str | None, *, named: bool) -> tuple[Provider | None, bool]:
+    """A local server that answers and has a model, and whether it has the one that is wanted."""
+    with create_provider(kind, settings_of(kind)) as provider:
         try:
-            body = incoming.read_all(until)
-        finally:
-            incoming.close()
-    finally:
-        transport.close()
-    if incoming.status != 200:
-        raise classify_response("server", incoming.status, incoming.headers, body) or Unavailable(
-            status=incoming.status, provider="server"
-        )
-    try:
-        return [str(entry[name]) for entry in msgspec.json.decode(body)[field]]
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise Unavailable("this is no list of models", provider="server", reason="malformed_response") from error
-
-
-def _ollama(model: str | None) -> tuple[Provider | None, bool]:
-    """An Ollama that answers and has a model, and whether it has the one that is wanted."""
-    provider = create_provider("ollama", {})
-    try:
-        models = served_models(provider.adapter.transport.base_url, "/api/tags", "models", "name")
-    except ProviderError:
-        models = []  # nobody asked for it by name, so it is simply not there
+            models = [model.id for model in provider.models(GLANCE)]
+        except ProviderError as error:
+            if named and error.status is not None:
+                raise
+            models = []  # nobody asked for it by name, or it is simply not there
     if not models:
-        provider.close()
         return None, False
     # Ollama's own rule: a name without a tag means the one tagged "latest".
     wanted = next((name for name in models if model is not None and name in (model, f"{model}:latest")), None)
-    return Provider("ollama", provider.adapter, model=wanted or models[0]), wanted is not None
+    return Provider(kind, provider.adapter, model=wanted or models[0]), wanted is not None
 
 
 def _family(model: str) -> str:
-    return next((kind for kind, starts in _FAMILIES.items() if model.startswith(starts)), "")
+    # OpenRouter's names begin with that of an author: "openai/gpt-4o".
+    owner = "openrouter" if "/" in model else ""
+    return next((kind for kind, starts in _FAMILIES.items() if model.startswith(starts)), owner)

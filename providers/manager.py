@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..middleware import Circuits, Health, standard
-from ..pipeline import Message, Reply
+from ..pipeline import Message, ProviderError, Reply
 from ..pipeline.closing import Closing
 from .chain import ProviderChain
 from .front import FrontOptions
 from .provider import Provider
 from .registry import create_provider
+
+if TYPE_CHECKING:
+    from ..adapters.probing import Probe
 
 __all__ = ["ProviderManager"]
 
@@ -46,7 +50,7 @@ class ProviderManager(Closing):
         Args:
             name: what it is called from now on.
             config: as for `create_provider`.
-            kind: "openai", "claude" or "ollama"; the name unless given, so that several of one kind can be kept.
+            kind: as for `create_provider`; the name unless given, so that several of one kind can be kept.
 
         Raises:
             ValueError: if the name is taken, or the kind or an option is unknown.
@@ -133,6 +137,19 @@ class ProviderManager(Closing):
         if self._chain is not None:
             status |= self._chain.status()
         return status
+
+    def probe(self, timeout: float = 10.0) -> dict[str, Probe | ProviderError]:
+        """Whether each provider would answer, all asked at the same time; see `Provider.probe`.
+
+        Args:
+            timeout: seconds for each, more than 0.
+
+        Returns:
+            By name the probe, or the error in place of one.
+        """
+        from .checking import probe_all
+
+        return probe_all({name: partial(p.probe, None, timeout) for name, p in self._providers.items()})
 
     def close(self) -> None:
         """Closes the connections of all providers."""

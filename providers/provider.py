@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..pipeline import Route
 from .front import Front, FrontOptions
+
+if TYPE_CHECKING:
+    from ..adapters.probing import Model, Probe
 
 __all__ = ["Provider"]
 
@@ -50,6 +53,37 @@ class Provider(Front):
     def as_route(self, name: str) -> Route:
         """The same provider as a route of a chain, under that name."""
         return dataclasses.replace(self.route, name=name)
+
+    def models(self, timeout: float = 10.0) -> tuple[Model, ...]:
+        """The models that the provider lists; as `Adapter.models`.
+
+        Raises:
+            TypeError: if the provider is a handler that cannot be asked.
+        """
+        listed: tuple[Model, ...] = self._question("models")(timeout, clock=self.stack.clock)
+        return listed
+
+    def probe(self, model: str | None = None, timeout: float = 10.0) -> Probe:
+        """Whether the provider would answer, without a chat request; as `Adapter.probe`.
+
+        Health and breakers neither rule nor learn from it: it is one look, past the stack.
+
+        Args:
+            model: as for `execute`; this provider's own unless given.
+            timeout: seconds for all of it, more than 0.
+
+        Raises:
+            TypeError: if the provider is a handler that cannot be asked.
+        """
+        wanted = self.route.models.get(model or "") or self.route.model or model
+        found: Probe = self._question("probe")(wanted, timeout, clock=self.stack.clock)
+        return found
+
+    def _question(self, name: str) -> Any:
+        method = getattr(self.adapter, name, None)
+        if method is None:
+            raise TypeError(f"{self.name!r} cannot be asked: {type(self.adapter).__name__} has no {name}()")
+        return method
 
     def __repr__(self) -> str:
         return f"<Provider {self.name}: {self.adapter!r}>"

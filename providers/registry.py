@@ -13,7 +13,19 @@ from .provider import Provider
 __all__ = ["KINDS", "create_provider"]
 
 # The kinds of provider, each with the adapter that speaks to it; loaded when it is first asked for.
-KINDS: Mapping[str, str] = {"openai": "OpenAI", "claude": "Claude", "anthropic": "Claude", "ollama": "Ollama"}
+KINDS: Mapping[str, str] = {
+    "openai": "OpenAI",
+    "openai_compatible": "OpenAI",
+    "claude": "Claude",
+    "anthropic": "Claude",
+    "openrouter": "OpenRouter",
+    "ollama": "Ollama",
+    "llama_cpp": "LlamaCpp",
+    "llama_cpp_process": "LlamaCppProcess",
+}
+
+# What makes a kind out of an adapter that serves several.
+_PRESET: Mapping[str, Mapping[str, Any]] = {"openai_compatible": {"compatible": True}}
 
 # What is the route's affair, and not the adapter's.
 _ROUTE = ("model", "models", "params", "drop", "rename", "window")
@@ -28,7 +40,9 @@ def create_provider(
         reply = provider.execute("gpt-4o", "Why is the sky blue?", parameters={"temperature": 0.2})
 
     Args:
-        kind: "openai", "claude" (or "anthropic") or "ollama".
+        kind: "openai"; "openai_compatible", a server that speaks like it, at a `base_url` of its own; "claude" (or
+            "anthropic"); "openrouter"; "ollama"; "llama_cpp", llama.cpp's server; or "llama_cpp_process", its program,
+            run on this machine.
         config: options of the adapter (`api_key`, `base_url`, `timeouts`, ...) and of the route (`model`,
             `models`, `params`, `drop`, `rename`, `window`). Keys that are missing come from the environment
             variables of the official SDKs.
@@ -44,14 +58,15 @@ def create_provider(
     if kind not in KINDS:
         raise ValueError(f"unknown provider {kind!r}{_near(kind, KINDS)}: there is {', '.join(KINDS)}")
     adapter_class = getattr(adapters, KINDS[kind])
-    settings = dict(config or {})
+    settings = {**_PRESET.get(kind, {}), **(config or {})}
     route = {key: settings.pop(key) for key in _ROUTE if key in settings}
     known = [key for key in inspect.signature(adapter_class).parameters if key != "model"]
     for key in settings:
         if key not in known:
             allowed = [*known, *_ROUTE]
             raise ValueError(f"{kind} has no option {key!r}{_near(key, allowed)}: there is {', '.join(allowed)}")
-    return Provider(name or kind, adapter_class(**settings), **route, **options)
+    adapter = adapter_class(model=route.get("model"), **settings)
+    return Provider(name or kind, adapter, **route, **options)
 
 
 def _near(word: str, known: Any) -> str:
