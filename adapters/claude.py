@@ -18,10 +18,12 @@ from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .claude_request import KEYS, conversation, translate_format, translate_tools
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
 from .history import own_reasoning, remarks, strange_keys
-from .mending import Menders, mended
+from .mending import Menders, mended, mended_all
 from .schemas import CLAUDE, CLAUDE_WITHOUT_SAMPLING
+from .schemas.claude_models import is_adaptive
 from .shapes import any_json, count, from_json, malformed, refuse, told, tool_arguments
 from .stream import SSE, Event
+from .suggestions import named
 
 __all__ = ["ClaudeCodec"]
 
@@ -97,6 +99,8 @@ class ClaudeCodec(HttpCodec):
         translate_format(params)
         said, foreign = own_reasoning(request.messages, _THOUGHTS)
         system, messages = conversation(said)
+        if messages[-1]["role"] == "assistant" and is_adaptive(request.model):
+            refuse("messages", f"{named(request.model)} begins no answer for you: the last message must be the user's")
         changes = remarks(foreign, strange_keys(said, KEYS, "Claude"))
         body = {"model": request.model, "messages": messages, **params}
         if system:
@@ -121,7 +125,7 @@ class ClaudeCodec(HttpCodec):
         return Reply(
             mended("".join(_text(block, "text") for block in blocks if block.get("type") == "text")),
             reasoning=mended("".join(_text(block, "thinking") for block in blocks if block.get("type") == "thinking")),
-            reasoning_details=[block for block in blocks if block.get("type") in _THOUGHTS],
+            reasoning_details=[mended_all(block) for block in blocks if block.get("type") in _THOUGHTS],
             tool_calls=[
                 ToolCall(
                     _word(block.get("id")) or "",
@@ -164,8 +168,8 @@ class _Thought:
     def whole(self) -> dict[str, Any]:
         for key in dict(self.pieces):
             grown = "".join(words for name, words in self.pieces if name == key)
-            self.block[key] = mended(_text(self.block, key) + grown)
-        return self.block
+            self.block[key] = _text(self.block, key) + grown
+        return dict(mended_all(self.block))
 
 
 class _Decoder(StreamDecoder):
@@ -187,7 +191,7 @@ class _Decoder(StreamDecoder):
             return
         event = from_json(_EVENT, data)
         kind = event.type or name
-        if event.error or kind == "error":
+        if event.error or "error" in (kind, name):  # llama.cpp's server writes the bare error, of a type of its own
             raise in_stream(self._provider, data)
         if kind == "content_block_delta":
             delta = event.delta

@@ -44,7 +44,10 @@ def own_reasoning(
     Raises:
         InvalidParameters: if the details are no list of mappings.
     """
-    if not any("reasoning_details" in message for message in messages):
+    for message in messages:  # a loop, because every call comes along here, and hardly one has any
+        if "reasoning_details" in message:
+            break
+    else:
         return messages, ""
     kept: list[Mapping[str, Any]] = []
     left_out = 0
@@ -79,8 +82,9 @@ def strange_keys(messages: Sequence[Mapping[str, Any]], known: frozenset[str], l
 
 def remarks(*words: str) -> dict[str, str]:
     """What was done to the messages, for the reply's `changes`; empty if nothing was."""
-    said = "; ".join(filter(None, words))
-    return {"messages": said} if said else {}
+    if not any(words):
+        return {}
+    return {"messages": "; ".join(filter(None, words))}
 
 
 class Image(NamedTuple):

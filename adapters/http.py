@@ -24,13 +24,13 @@ from .codec import HttpCall
 from .environment import address_of
 from .incoming import MAX_BODY, WAITED, HttpIncoming, Now
 from .links import harmless, waited
+from .redact import TELLING, spelled
 
 if TYPE_CHECKING:
     import requests
 
 __all__ = ["MAX_BODY", "WAITED", "HttpTransport"]
 
-_TELLING = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 _SCHEMES = re.compile(r"(?:Bearer|Basic|Token)\s+", re.I)
 _SHORTEST = 4  # characters; a shorter secret is none, and starring it out would only make a riddle of every message
 _SHORTEST_IN_QUERY = 8  # there, most values are no secrets: `?v=1`
@@ -133,7 +133,8 @@ class HttpTransport:
         opened = self._opened
         if opened is None or opened.process != os.getpid():
             opened = self._open()
-        url = f"{self.base_url}{call.path or '/'}{self._query}"
+        query = self._query.replace("?", "&", 1) if "?" in call.path else self._query
+        url = f"{self.base_url}{call.path or '/'}{query}"
         headers = {**opened.headers, **call.headers, "Content-Length": str(len(call.body))}
         prepared = opened.sockets.prepared(call.method, url, headers, call.body)
         left = until - now()
@@ -151,7 +152,8 @@ class HttpTransport:
         try:
             raise failure from cause  # out here, so that the original is no context either, unless it is the cause
         finally:
-            del failure, cause, prepared, headers, opened  # the traceback holds this frame, which would hold the key
+            # The traceback holds this frame, which would hold the key.
+            del failure, cause, prepared, headers, opened, url, query
 
     def close(self) -> None:
         """Closes the idle connections; those in use close when their response ends. It can be used again."""
@@ -192,7 +194,7 @@ class HttpTransport:
                     session,
                     {name: found[name] for name in ("proxies", "verify", "cert")},
                     {n: v.reveal() if isinstance(v, Secret) else v for n, v in self._headers.items()},
-                    (*self.secrets, *_passwords_in((found["proxies"] or {}).values())),
+                    spelled((*self.secrets, *_passwords_in((found["proxies"] or {}).values()))),
                 )
             return opened
 
@@ -218,7 +220,7 @@ class HttpTransport:
 
 def _secrets_in(headers: Mapping[str, str | Secret]) -> Iterator[Secret]:
     for name, value in headers.items():
-        if isinstance(value, Secret) or _TELLING.search(name):
+        if isinstance(value, Secret) or TELLING.search(name):
             text = value.reveal() if isinstance(value, Secret) else value
             yield Secret(text)
             yield Secret(_SCHEMES.sub("", text, count=1))

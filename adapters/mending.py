@@ -6,9 +6,11 @@ two halves. Python text with a lone half cannot be printed, logged or sent, so n
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..pipeline import Chunk, ToolCallDelta
 
-__all__ = ["Mender", "Menders", "mended"]
+__all__ = ["Mender", "Menders", "mended", "mended_all"]
 
 _LOST = "\ufffd"
 
@@ -22,6 +24,17 @@ def mended(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def mended_all(value: Any) -> Any:
+    """JSON data whose texts are whole, all without lone halves."""
+    if isinstance(value, str):
+        return mended(value)
+    if isinstance(value, list):
+        return [mended_all(item) for item in value]
+    if isinstance(value, dict):
+        return {mended(name): mended_all(item) for name, item in value.items()}
+    return value
 
 
 class Mender:

@@ -67,6 +67,7 @@ class _Line(Struct):
     done_reason: str | None = None
     prompt_eval_count: Any = None
     eval_count: Any = None
+    logprobs: Any = None
     error: Any = None
 
 
@@ -114,6 +115,7 @@ class OllamaCodec(HttpCodec):
             finish_reason=_finish(line, bool(calls)),
             native_finish_reason=line.done_reason,
             usage=_usage(line),
+            logprobs=_logprobs(line),
             provider=self.provider,
             model=line.model or "",
             raw=lambda: any_json(body),
@@ -149,6 +151,8 @@ class _Decoder(StreamDecoder):
                 for part in chunk.tool_calls:  # they come whole
                     part.arguments = mended(part.arguments)
                 self._calls += len(chunk.tool_calls)
+        if line.logprobs:
+            chunk.logprobs = _logprobs(line)
         if not self._named and line.model:
             self._named = True
             chunk.model = line.model
@@ -182,6 +186,11 @@ def _calls(calls: Iterable[_Call] | None, first: int) -> list[ToolCallDelta]:
         )
         for index, (id_, function) in enumerate(named, first)
     ]
+
+
+def _logprobs(line: _Line) -> list[dict[str, Any]]:
+    found = line.logprobs
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
 def _usage(line: _Line) -> Usage | None:

@@ -17,7 +17,7 @@ from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .classify import classify_event
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
 from .history import own_reasoning, remarks
-from .mending import Menders, mended
+from .mending import Menders, mended, mended_all
 from .openai_wire import Answer, Call, Choice, Message
 from .params import Schema
 from .schemas import OPENAI
@@ -243,7 +243,7 @@ def _logprobs(logprobs: Any) -> list[dict[str, Any]]:
 
 
 def _details(details: Any) -> list[dict[str, Any]]:
-    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+    return [mended_all(detail) for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
 
 
 def _text(content: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..pipeline import Chunk
 from .codec import StreamDecoder
+from .mending import mended_all
 from .openai import ChatDecoder, OpenAICodec
 from .openai_wire import Message
 from .schemas import OPENROUTER
@@ -35,11 +36,12 @@ class OpenRouterCodec(OpenAICodec):
 
 
 class _Decoder(ChatDecoder):
-    __slots__ = ("_details",)
+    __slots__ = ("_details", "_texts")
 
     def __init__(self, provider: str) -> None:
         super().__init__(provider)
         self._details: dict[Any, dict[str, Any]] = {}  # by index and type, which is how fragments belong together
+        self._texts: dict[Any, list[str]] = {}  # by the same and the key
 
     def _change(self, delta: Message, chunk: Chunk) -> None:
         super()._change(delta, chunk)
@@ -52,12 +54,14 @@ class _Decoder(ChatDecoder):
         place = (str(fragment.get("index")), str(fragment.get("type")))
         whole = self._details.setdefault(place, {})
         for key, value in fragment.items():
-            known = whole.get(key)
-            if key in _TEXTS and isinstance(known, str) and isinstance(value, str):
-                whole[key] = known + value
+            if key in _TEXTS and isinstance(value, str):
+                self._texts.setdefault((place, key), []).append(value)
             elif value is not None or key not in whole:
                 whole[key] = value
 
     def _finish(self, chunk: Chunk) -> None:
         super()._finish(chunk)
-        chunk.reasoning_details = list(self._details.values())
+        for (place, key), pieces in self._texts.items():
+            self._details[place][key] = "".join(pieces)
+        chunk.reasoning_details = mended_all(list(self._details.values()))
+        self._details, self._texts = {}, {}  # some upstreams say twice that they finished

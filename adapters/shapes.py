@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from ..pipeline import InvalidParameters, Problem, Unavailable, Usage
+from .mending import mended, mended_all
 
 __all__ = [
     "any_json",
@@ -132,13 +133,30 @@ def from_json(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:
     try:
         # The standard library takes what msgspec refuses: half a surrogate pair, cut between two tokens, and
         # numbers out of range. Python servers write NaN where they have no number: that is None.
-        return msgspec.convert(json.loads(data, parse_constant=_no_number), decoder.type)
+        loaded = json.loads(data, parse_constant=_no_number, object_hook=_without_halves)
+        return msgspec.convert(loaded, decoder.type)
     except (ValueError, msgspec.ValidationError, RecursionError):
         raise malformed("the answer is not what the protocol says") from None
 
 
 def _no_number(name: str) -> None:
     return None
+
+
+# Texts that come in pieces: half a pair may find the other half in the next one, and is mended by whoever joins them.
+_PIECES = frozenset({"content", "text", "refusal", "reasoning", "reasoning_content", "thinking", "summary",
+                     "arguments", "input", "partial_json"})  # fmt: skip
+
+
+def _without_halves(item: dict[str, Any]) -> dict[str, Any]:
+    """The object without lone halves in ids, names and all else that comes whole. What is in it was seen before."""
+    return {mended(name): _without_half(name, value) for name, value in item.items()}
+
+
+def _without_half(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value if name in _PIECES else mended(value)
+    return mended_all(value) if name == "logprobs" else value
 
 
 def any_json(data: bytes | str) -> Any:

@@ -122,6 +122,10 @@ class _Clocked:
             raise
         return sock
 
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        target, MOMENT.target = MOMENT.target, None
+        super().putrequest(method, target or url, *args, **kwargs)  # type: ignore[misc]
+
     def send(self, data: Any) -> None:
         # urllib3 would send under the connect timeout, which is too short for a prompt full of images.
         if self.sock is not None:
@@ -186,10 +190,13 @@ class ClockedAdapter(HTTPAdapter):
         return found
 
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:
-        if proxies:
-            return super().request_url(request, proxies)
-        url = request.url or ""
-        return url[len(_origin(url)) :]
+        whole = request.url or ""
+        url = super().request_url(request, proxies) if proxies else whole[len(_origin(whole)) :]
+        path, mark, _ = url.partition("?")
+        if not mark:
+            return url
+        MOMENT.target = url  # a query may hold a key, and urllib3 logs what it is given
+        return f"{path}?***"
 
     def close(self) -> None:
         # urllib3 leaves this to the garbage collection, which an error that somebody keeps can put off for ever.

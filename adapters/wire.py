@@ -28,10 +28,11 @@ class _Moment(threading.local):
         self.until = float("inf")
         self.connect = float("inf")
         self.now: Callable[[], float] = monotonic
+        self.target: str | None = None  # what urllib3 must not know: it would write it into its log
 
     def set(self, until: float, connect: float, now: Callable[[], float]) -> None:
         """Sets the moment for what this thread sends next, and the seconds that a connection for it may take."""
-        self.until, self.connect, self.now = until, connect, now
+        self.until, self.connect, self.now, self.target = until, connect, now, None
 
     @contextmanager
     def connecting(self) -> Iterator[None]:

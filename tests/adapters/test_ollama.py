@@ -196,6 +196,15 @@ class TestStream:
         assert reply.tool_calls[0].id == "call_ab"
         assert (reply.finish_reason, reply.native_finish_reason, reply.usage) == ("tool_calls", "stop", None)
 
+    def test_logprobs(self) -> None:
+        entry = {"token": "Hel", "logprob": -0.5, "bytes": [72, 101, 108], "top_logprobs": [{"token": "Hel"}]}
+        told = f'"logprobs":[{json.dumps(entry)}],"done":false'
+        stream = line('{"content":"Hel"}', told) + line('{"content":"lo"}', told) + DONE
+        assert list(read(stream).logprobs) == [entry, entry]
+        whole = CODEC.decode(200, JSON, json.dumps({**WHOLE, "logprobs": [entry, 5, None]}).encode())
+        assert list(whole.logprobs) == [entry]
+        assert list(read(line('{"content":"x"}', '"logprobs":"odd","done":false') + DONE).logprobs) == []
+
     def test_ids_that_are_made_up_are_never_the_same(self) -> None:
         ids = [call.id for _ in range(20) for call in read(CALLS + DONE).tool_calls if call.id != "call_ab"]
         assert len({*ids}) == len(ids) == 20

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import os
 import pickle
 import re
 import socket
-import threading
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from mainstay.adapters import Adapter, Claude, HttpTransport, Ollama, OpenAI
+from mainstay.adapters import Adapter, Claude, HttpTransport, LlamaCpp, LlamaCppProcess, Ollama, OpenAI, OpenRouter
 from mainstay.adapters.redact import repeats, safe_detail, shorten, texts_of
-from mainstay.pipeline import Call, ErrorClass, ProviderError, Request, Secret, Stack
+from mainstay.middleware import CircuitBreaker, Log, Trace, TraceCall
+from mainstay.pipeline import Call, ErrorClass, Event, ProviderError, Request, Secret, Stack
+from mainstay.providers import Provider
+from support.fake_llama import fake_llama
+from support.raw_server import Heard, RawServer
 
 KEY = "hunter2/Qwertz+0815=hunter2"
 OTHER = "Tenant-Geheim-4711"
@@ -24,65 +31,42 @@ PASSWORD = "Proxy-Passwort-99"
 PROMPT = "roses are red\nviolets blue\nmy pin is 4711\ncall me Bob \u0416\u0443\u043a \U0001f600"
 ARGUMENTS = '{"patient": "John Q Nobody", "has": "a flu"}'
 STOP = "the stop text of mine"
-NEEDLES = ("hunter2", "Qwertz", OTHER, PASSWORD, "violets", "my pin", "\\u0416", "Nobody", "stop text")
+NEEDLES = (
+    *(
+        "hunter2",
+        "Qwertz",
+        base64.b64encode(b"hunter2")[:8].decode(),
+        base64.b64encode(b"Bearer hunter2")[:16].decode(),
+    ),
+    *(OTHER, PASSWORD, "violets", "my pin", "\\u0416", "Nobody", "stop text"),
+)
 JSON = b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n"
 MODES = pytest.mark.parametrize("stream", [False, True], ids=["complete", "stream"])
 
 
-class Echo:
-    """A server that answers each connection with what `play` makes of the request's headers and body."""
-
-    def __init__(self) -> None:
-        self.play: Callable[[dict[str, str], bytes], bytes] = lambda headers, body: b""
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self) -> None:
-        while True:
-            try:
-                conn, _ = self.listener.accept()
-            except OSError:
-                return
-            with conn, conn.makefile("rb") as file:
-                conn.settimeout(20)
-                file.readline()
-                headers = {}
-                while (line := file.readline().decode().strip()) != "":
-                    name, _, value = line.partition(": ")
-                    headers[name.lower()] = value
-                body = file.read(int(headers.get("content-length", "0")))
-                conn.sendall(self.play(headers, body))
-
-    def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(20)
-
-
 @pytest.fixture
-def echo() -> Iterator[Echo]:
-    server = Echo()
-    yield server
-    server.close()
+def echo() -> Iterator[RawServer]:
+    with RawServer() as server:
+        yield server
 
 
-@pytest.fixture(params=["openai", "claude", "ollama"])
+@pytest.fixture(params=["openai", "claude", "openrouter", "ollama", "llama_cpp"])
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Adapter]:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    for owner in ("OPENAI", "ANTHROPIC", "OLLAMA"):  # the environment is one of the places
+    for owner in ("OPENAI", "ANTHROPIC", "OPENROUTER", "OLLAMA", "LLAMA"):  # the environment is one of the places
         monkeypatch.setenv(f"{owner}_API_KEY", KEY)
 
     def build(base: str) -> Adapter:
-        headers = {"X-Tenant": Secret(OTHER)}
+        query, headers = f"?sig={OTHER}", {"X-Tenant": Secret(OTHER)}
         if request.param == "openai":
-            return OpenAI(base_url=f"{base}/v1?sig={OTHER}", headers=headers)
+            return OpenAI(base_url=f"{base}/v1{query}", headers=headers)
         if request.param == "claude":
-            return Claude(base_url=f"{base}?sig={OTHER}", headers=headers)
-        return Ollama(f"{base}?sig={OTHER}", headers=headers)
+            return Claude(base_url=base + query, headers=headers)
+        if request.param == "openrouter":
+            return OpenRouter(base_url=f"{base}/api/v1{query}", headers=headers)
+        return (Ollama if request.param == "ollama" else LlamaCpp)(base + query, headers=headers)
 
     return build
 
@@ -112,12 +96,21 @@ def links(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def shown(error: ProviderError, adapter: Adapter, log: str) -> str:
-    """Everything that a program, a person or a log can see of it."""
-    error.__traceback__ = None  # the lines of this file, which name what is looked for
-    parts = [repr(adapter), log, "".join(traceback.format_exception(error)), pickle.dumps(error).decode("latin-1")]
+def assert_clean(*texts: str) -> None:
+    text = "\n".join(texts)
+    assert [needle for needle in NEEDLES if needle in text] == []
+
+
+def shown(error: ProviderError, adapter: Adapter) -> str:
+    """Everything that a program or a person can see of it, and tools that show the variables of frames."""
+    parts = [repr(adapter), repr(vars(adapter))]
+    parts += pickle.dumps(error).decode("latin-1"), pickle.dumps(error.detached()).decode("latin-1")
     for link in links(error):
         parts += str(link), repr(link), repr(vars(link)), repr(link.args)
+        # Without the frames of this file, which name what is looked for.
+        for frame in traceback.StackSummary.extract(traceback.walk_tb(link.__traceback__), capture_locals=True):
+            if frame.filename != __file__:
+                parts += frame.line or "", repr(frame.locals)
     parts += map(repr, error.attempts)
     return "\n".join(parts)
 
@@ -129,12 +122,17 @@ def body_error(words: str, code: str, request_id: str, status: int = 400) -> byt
     return JSON % (status, request_id.encode("latin-1", "replace").replace(b"\n", b" "), len(data), data)
 
 
-def spoken(headers: dict[str, str], body: bytes) -> list[str]:
+def spoken(heard: Heard) -> list[str]:
     """What a server may quote of a request."""
-    key = (headers.get("x-api-key") or headers["authorization"]).removeprefix("Bearer ")
+    key = (heard.headers.get("x-api-key") or heard.headers["authorization"]).removeprefix("Bearer ")
     escaped = json.dumps(PROMPT)[1:-1]
     flat = " ".join(PROMPT.split())
-    return [key, OTHER, PROMPT, flat, escaped, json.dumps(escaped), ARGUMENTS, "the flu of John Q Nobody", STOP]
+    url = quote(key, safe="")
+    low = url.replace("%2F", "%2f").replace("%2B", "%2b").replace("%3D", "%3d")
+    keys = [key, OTHER, f"begin{key}end", f"Bearer {key}", f"{key}:{key}", url, low]
+    keys += [key.replace("/", "\\/"), json.dumps({"key": json.dumps({"key": key})})]
+    keys += [base64.b64encode(text.encode()).decode() for text in (key, f"Bearer {key}", f"me:{key}")]
+    return [*keys, PROMPT, flat, escaped, json.dumps(escaped), ARGUMENTS, "the flu of John Q Nobody", STOP]
 
 
 PLACES: dict[str, Callable[[str], bytes]] = {
@@ -152,6 +150,13 @@ PLACES: dict[str, Callable[[str], bytes]] = {
         SSE % b"text/event-stream"
         + chunk(b"event: error\ndata: " + json.dumps({"type": "error", "error": {"message": words}}).encode() + b"\n\n")
     ),
+    "redirect": lambda words: (
+        b"HTTP/1.1 307 X\r\nlocation: /" + words.replace("\n", " ").encode() + b"\r\ncontent-length: 0\r\n\r\n"
+    ),
+    "other headers": lambda words: (
+        b"HTTP/1.1 401 X\r\nwww-authenticate: %b\r\nretry-after: %b\r\nx-echo: %b\r\ncontent-length: 0\r\n\r\n"
+        % ((words.replace("\n", " ").encode(),) * 3)
+    ),
     "line": lambda words: SSE % b"application/x-ndjson" + chunk(json.dumps({"error": words}).encode() + b"\n"),
     "no JSON": lambda words: SSE % b"text/event-stream" + chunk(b"data: {" + words.encode() + b"\n\n"),
 }
@@ -164,15 +169,99 @@ def chunk(data: bytes) -> bytes:
 @MODES
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_server_quotes_is_not_shown(
-    echo: Echo, make: Callable[..., Adapter], place: str, stream: bool, caplog: pytest.LogCaptureFixture
+    echo: RawServer, make: Callable[..., Adapter], place: str, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    for number in range(9):
-        echo.play = lambda headers, body, number=number: PLACES[place](spoken(headers, body)[number])
-        adapter = make(f"http://127.0.0.1:{echo.port}")
+    caplog.set_level(logging.DEBUG)
+    words: list[str] = []
+
+    def play(heard: Heard) -> list[bytes | float]:
+        words[:] = words or spoken(heard)
+        return [PLACES[place](words.pop())]
+
+    echo.play = play
+    while words or not echo.heard:
+        adapter = make(echo.url)
         error = failure(adapter, stream)
-        text = shown(error, adapter, caplog.text)
-        assert [needle for needle in NEEDLES if needle in text] == [], (place, number)
+        assert_clean(shown(error, adapter))
+    assert_clean(caplog.text)
+
+
+@MODES
+@pytest.mark.parametrize("place", ["message", "code", "in a 200", "status line", "event", "line"])
+def test_nobody_who_watches_sees_it(
+    echo: RawServer, make: Callable[..., Adapter], place: str, stream: bool, tracing: Any, caplog: Any
+) -> None:
+    """Not in spans, in the lines of the log, in events, in the status or in the picture of the stack."""
+    caplog.set_level(logging.DEBUG)
+    events: list[Event] = []
+    layers = [TraceCall(tracing.provider), Log(), CircuitBreaker(failures=1), Trace(tracing.provider)]
+    words: list[str] = []
+
+    def play(heard: Heard) -> list[bytes | float]:
+        words[:] = words or spoken(heard)[::4]
+        return [PLACES[place](words.pop())]
+
+    echo.play = play
+    while words or not echo.heard:
+        with Provider("it", make(echo.url), layers=layers, observers=[events.append]) as provider:
+            with pytest.raises(ProviderError):
+                (provider.stream if stream else provider.execute)("m", history(), {"stop": [STOP]}).read()
+            assert_clean(repr(provider), str(provider.status()), str(provider.stack), str(provider.stack.describe()))
+    assert_clean(caplog.text, *map(repr, events), *(span.to_json() for span in tracing.spans))
+    assert len(tracing.calls) == len(tracing.attempts) == len(echo.heard)
+
+
+@pytest.mark.parametrize("ask", [Adapter.models, Adapter.probe])
+@pytest.mark.parametrize("place", ["message", "code", "request id", "in a 200", "text", "status line", "redirect"])
+def test_nor_does_a_probe_show_it(
+    echo: RawServer, make: Callable[..., Adapter], place: str, ask: Callable[[Adapter], Any], caplog: Any
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    words: list[str] = []
+
+    def play(heard: Heard) -> list[bytes | float]:
+        words[:] = words or spoken(heard)[:12:2]  # what has to do with keys
+        return [PLACES[place](words.pop())]
+
+    echo.play = play
+    while words or not echo.heard:
+        with make(echo.url) as adapter, pytest.raises(ProviderError) as caught:
+            ask(adapter)
+        assert_clean(shown(caught.value, adapter))
+    assert_clean(caplog.text)
+
+
+@MODES
+@pytest.mark.skipif(os.name != "posix", reason="programs need POSIX")
+def test_what_a_program_complains_about_is_not_shown(
+    tmp_path: Path, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    said = "' '.join(given.decode().split())"
+    for number, words in enumerate(
+        (
+            f"os.environ['HF_TOKEN'] + {said}",
+            f"'Bearer {KEY}'",
+            "' '.join(sys.argv)",
+            f"json.dumps(given.decode()) + {said}",
+        )
+    ):
+        for code in (1, 0):
+            llama = fake_llama(
+                tmp_path, f"log('error: invalid argument: ' + {words}); sys.exit({code})", f"{number}{code}"
+            )
+            adapter = LlamaCppProcess("m", binary=str(llama.path), environment={"HF_TOKEN": OTHER})
+            request = Request("m", PROMPT, {"stop": [STOP], "grammar": f'root ::= "{ARGUMENTS}"'}, stream)
+            with pytest.raises(ProviderError) as caught:
+                Stack([], adapter)(request).read()
+            assert_clean(shown(caught.value, adapter), repr(adapter.codec.encode(request)))
+    assert_clean(caplog.text)
+
+
+def test_a_placeholder_is_no_key(echo: RawServer) -> None:
+    echo.play = lambda heard: [body_error("the context is exceeded by x tokens", "x", "req_x")]
+    with OpenAI("x", base_url=echo.url, compatible=True) as adapter:
+        assert failure(adapter, stream=False).detail == "the context is exceeded by x tokens"
 
 
 @MODES
@@ -185,33 +274,32 @@ def test_a_proxy_is_not_shown(
         monkeypatch.setenv("http_proxy", f"http://user:{PASSWORD}@{host}")
         monkeypatch.setenv("no_proxy", "")
         adapter = make("http://provider.invalid")
-        text = shown(failure(adapter, stream), adapter, caplog.text)
-        assert [needle for needle in NEEDLES if needle in text] == []
+        assert_clean(shown(failure(adapter, stream), adapter), caplog.text)
 
 
 @MODES
 def test_a_proxy_that_quotes_its_password(
-    echo: Echo, make: Callable[..., Adapter], stream: bool, monkeypatch: pytest.MonkeyPatch
+    echo: RawServer, make: Callable[..., Adapter], stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    echo.play = lambda headers, body: b"HTTP/1.1 407 %b\r\n\r\n" % headers["proxy-authorization"].encode()
+    echo.play = lambda heard: [b"HTTP/1.1 407 %b\r\n\r\n" % heard.headers["proxy-authorization"].encode()]
     monkeypatch.setenv("https_proxy", f"http://user:{PASSWORD}@127.0.0.1:{echo.port}")
     monkeypatch.setenv("no_proxy", "")
     adapter = make("https://provider.invalid")
-    text = shown(failure(adapter, stream), adapter, "")
+    text = shown(failure(adapter, stream), adapter)
     assert not re.search(rf"{PASSWORD}|dXNlcjpQcm94", text)
 
 
-def test_what_is_no_secret_is_shown(echo: Echo, make: Callable[..., Adapter]) -> None:
-    echo.play = lambda headers, body: body_error("max_tokens: must be 1 or more", "rate_limit_error", "req_1", 429)
-    error = failure(make(f"http://127.0.0.1:{echo.port}"), False)
+def test_what_is_no_secret_is_shown(echo: RawServer, make: Callable[..., Adapter]) -> None:
+    echo.play = lambda heard: [body_error("max_tokens: must be 1 or more", "rate_limit_error", "req_1", 429)]
+    error = failure(make(echo.url), False)
     assert (error.error_class, error.code, error.request_id) == (ErrorClass.RATE_LIMIT, "rate_limit_error", "req_1")
     assert error.detail == "max_tokens: must be 1 or more"
     assert type(error.detail) is str
 
 
-def test_a_hint_names_the_model_that_was_asked_for(echo: Echo) -> None:
-    echo.play = lambda headers, body: body_error("model 'another' not found", "x", "req_1", 404)
-    with Ollama(f"http://127.0.0.1:{echo.port}") as adapter, pytest.raises(ProviderError) as caught:
+def test_a_hint_names_the_model_that_was_asked_for(echo: RawServer) -> None:
+    echo.play = lambda heard: [body_error("model 'another' not found", "x", "req_1", 404)]
+    with Ollama(echo.url) as adapter, pytest.raises(ProviderError) as caught:
         adapter(Request("llama3.2", "Hi there"))
     assert caught.value.hint == "run `ollama pull llama3.2`"
 

@@ -113,3 +113,14 @@ def test_cache_marks_are_kept_wherever_they_are_written() -> None:
 def test_what_claude_has_no_words_for_is_told_not_dropped_in_silence() -> None:
     call = CODEC.encode(Request("m", [{"role": "user", "content": "?", "name": "Ann", "annotations": None}]))
     assert call.changes["messages"] == "`name` left out, which Claude has no words for"
+
+
+def test_newer_models_begin_no_answer_and_say_so_before_anything_is_sent() -> None:
+    prefill = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "Well,"}]
+    assert not CODEC.check(Request("claude-sonnet-4-5", prefill))
+    (problem,) = CODEC.check(Request("claude-opus-4-7", prefill))
+    assert (problem.parameter, problem.message) == (
+        "messages",
+        "claude-opus-4-7 begins no answer for you: the last message must be the user's",
+    )
+    assert not CODEC.check(Request("claude-opus-4-7", [*prefill, {"role": "user", "content": "?"}]))
