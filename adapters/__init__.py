@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .endpoints import Model
     from .http import HttpTransport
     from .llama_cpp import LlamaCppCodec
-    from .llama_process import LlamaCppProcess
+    from .llama_program import LlamaCppProcess
     from .llama_server import LlamaCpp
     from .ollama import OllamaCodec
     from .openai import OpenAICodec
@@ -35,7 +35,7 @@ _HOMES = {
     "HttpTransport": "http",
     "LlamaCpp": "llama_server",
     "LlamaCppCodec": "llama_cpp",
-    "LlamaCppProcess": "llama_process",
+    "LlamaCppProcess": "llama_program",
     "Model": "endpoints",
     "Ollama": "ready",
     "OllamaCodec": "ollama",

@@ -17,7 +17,7 @@ from .classify import classify_event, classify_response
 from .params import Schema
 from .shapes import any_json, refuse_infinite, to_json, unsayable
 
-__all__ = ["Codec", "Headers", "HttpCall", "HttpCodec", "StreamDecoder", "WireCall", "in_stream"]
+__all__ = ["Codec", "Headers", "HttpCall", "HttpCodec", "ProcessCall", "StreamDecoder", "WireCall", "in_stream"]
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
@@ -57,6 +57,25 @@ class HttpCall:
     stream: bool = False
     changes: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessCall:
+    """One run of a program.
+
+    Args:
+        arguments: those of the command line, without the program; never shown, they hold what the caller wrote.
+        prompt: its input; never shown.
+        stops: texts at the first of which its answer is over, in UTF-8; none may be empty.
+        stream: whether a stream is expected; the program writes as it goes in either case.
+        changes: what the codec did to the caller's parameters, by name, in words.
+    """
+
+    arguments: tuple[str, ...] = field(repr=False)
+    prompt: bytes = field(repr=False)
+    stops: tuple[bytes, ...] = field(default=(), repr=False)
+    stream: bool = False
+    changes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Codec(ABC, Generic[C]):

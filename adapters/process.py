@@ -9,41 +9,22 @@ import shutil
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ..pipeline import ErrorClass, ProviderError, Secret, TimedOut, Unavailable
 from .classify import classify_process
+from .codec import ProcessCall
 from .hints import hint_for
 from .incoming import WAITED, Incoming, Now
 from .redact import TELLING
 from .stream import Spoken
 from .supervisor import Supervised
 
-__all__ = ["ProcessCall", "ProcessIncoming", "ProcessTransport"]
+__all__ = ["ProcessIncoming", "ProcessTransport"]
 
 _PIECE = 65536
 _TOLD = 65536  # bytes of what a program complains about, the last ones: what ended it stands there
 _PARTING = 0.5  # seconds for a program that was interrupted to say what it has used; it takes milliseconds
 _LONGEST = 86400.0  # seconds of one wait, which system calls bound
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessCall:
-    """One run of a program.
-
-    Args:
-        arguments: those of the command line, without the program; never shown, they hold what the caller wrote.
-        prompt: its input; never shown.
-        stops: texts at the first of which its answer is over, in UTF-8; none may be empty.
-        stream: whether a stream is expected; the program writes as it goes in either case.
-        changes: what the codec did to the caller's parameters, by name, in words.
-    """
-
-    arguments: tuple[str, ...] = field(repr=False)
-    prompt: bytes = field(repr=False)
-    stops: tuple[bytes, ...] = field(default=(), repr=False)
-    stream: bool = False
-    changes: Mapping[str, str] = field(default_factory=dict)
 
 
 class ProcessTransport:

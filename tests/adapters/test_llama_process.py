@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.adapters import OpenAI
-from mainstay.adapters.llama_process import LlamaCppProcess, LlamaProcessCodec
+from mainstay.adapters import LlamaCppProcess, OpenAI
+from mainstay.adapters.llama_process import LlamaProcessCodec
 from mainstay.adapters.sandbox import Answer, Sandbox
 from mainstay.adapters.stream import Output, Spoken
 from mainstay.middleware import Deadline, Fallback, Retry, standard

@@ -16,7 +16,8 @@ from time import monotonic
 
 import pytest
 
-from mainstay.adapters.process import ProcessCall, ProcessIncoming, ProcessTransport
+from mainstay.adapters.codec import ProcessCall
+from mainstay.adapters.process import ProcessIncoming, ProcessTransport
 from mainstay.adapters.stream import Output
 from mainstay.pipeline import ErrorClass, ProviderError, TimedOut, Unavailable
 from support.fake_llama import FakeLlama, alive, ends, fake_llama, held
@@ -284,7 +285,8 @@ class TestClosing:
 PARENT = """
 import os, sys, time
 from time import monotonic
-from mainstay.adapters.process import ProcessCall, ProcessTransport
+from mainstay.adapters.codec import ProcessCall
+from mainstay.adapters.process import ProcessTransport
 incoming = ProcessTransport(sys.argv[1]).send(ProcessCall((), b""), connect=1, until=monotonic() + 60, now=monotonic)
 assert incoming.read(monotonic() + 60) == b"x"
 """

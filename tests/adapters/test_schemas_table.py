@@ -42,7 +42,7 @@ mirostat_eta         -        -        -          -        ..          ..
 dry_multiplier       -        -        -          -        ..          ..
 dry_base             -        -        -          -        1..         ..
 dry_allowed_length   -        -        -          -        i0..        i..
-dry_penalty_last_n   -        -        -          -        i0..        i-1..
+dry_penalty_last_n   -        -        -          -        i0..        i0..
 dry_sequence_breakers -       -        -          -        ok          ok
 xtc_probability      -        -        -          -        0..1        0..1
 xtc_threshold        -        -        -          -        0..1        0..1

@@ -18,7 +18,6 @@ from urllib.parse import quote
 import pytest
 
 from mainstay.adapters import Adapter, Claude, HttpTransport, LlamaCpp, LlamaCppProcess, Ollama, OpenAI, OpenRouter
-from mainstay.adapters.redact import repeats, safe_detail, shorten, texts_of
 from mainstay.middleware import CircuitBreaker, Log, Trace, TraceCall
 from mainstay.pipeline import Call, ErrorClass, Event, ProviderError, Request, Secret, Stack
 from mainstay.providers import Provider
@@ -302,48 +301,6 @@ def test_a_hint_names_the_model_that_was_asked_for(echo: RawServer) -> None:
     with Ollama(echo.url) as adapter, pytest.raises(ProviderError) as caught:
         adapter(Request("llama3.2", "Hi there"))
     assert caught.value.hint == "run `ollama pull llama3.2`"
-
-
-def test_a_key_at_the_cut() -> None:
-    key = Secret("9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c")
-    for before in range(240, 310):
-        assert key.reveal()[:6] not in safe_detail("w " * (before // 2) + key.reveal() + " tail" * 99, [key], [])
-    for blanks in range(3900, 4001):
-        assert key.reveal()[:6] not in safe_detail(" " * blanks + key.reveal() + " tail", [key], [])
-    short = shorten("word " * 55 + key.reveal() + " tail" * 99)
-    assert len(short) <= 300
-    assert type(pickle.loads(pickle.dumps(short))) is str
-
-
-def test_the_texts_of_a_request() -> None:
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "high"}}
-    result = {"type": "tool_result", "tool_use_id": "id-1", "content": [{"type": "text", "text": "nested"}]}
-    messages: list[dict[str, Any]] = [
-        {"role": "user", "content": ["plain", image, result], "name": "Bob Smith"},
-        {"role": "user", "content": [{"source": {"type": "base64", "media_type": "a/b", "data": "A" * 99}}]},
-        {"role": "user", "content": [{"source": {"type": "text", "data": "a document " * 9}}], "images": ["A" * 99]},
-        {"role": "assistant", "tool_calls": [{"id": "x", "function": {"name": "look", "arguments": {"a": "b c"}}}]},
-    ]
-    params = {"stop": ["a b"], "tool_choice": "auto", "tools": [{"name": "get_the_weather_of", "description": "a c"}]}
-    messages[0]["self"] = messages
-    assert sorted(set(texts_of(messages, params))) == [
-        "Bob Smith", "a b", "a c", "a document " * 9, "b c", "look", "nested", "plain",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("text", "prompt"),
-    [
-        ("could not take: a b c d e f g h i j k", "a b\nc d\r\n\te f  g h\ni j"),
-        ("a\nb c d e f g h i j k", "x a b c d e f g h i j k"),
-        (r": \u041c\u043e\u0439 \u041c\u043e\u0439 \u041c\u043e\u0439 \u041c\u043e\u0439", "\u041c\u043e\u0439 " * 4),
-        ("\\ud83d\\ude00\\ud83d\\ude00\\ud83d\\ude00\\ud83d\\ude00", "\U0001f600" * 4),
-        ("John \u0416 Nobody has it", '{"a": "John \\u0416 Nobody has it"}'),
-    ],
-)  # fmt: skip
-def test_a_prompt_in_another_form(text: str, prompt: str) -> None:
-    assert repeats([text], [prompt])
-    assert safe_detail(text, [], [prompt]) == ""
 
 
 def test_headers_that_hold_keys() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mainstay.adapters.llama_process import LlamaCppProcess
+from mainstay.adapters import LlamaCppProcess
 from mainstay.pipeline import ErrorClass, ProviderError, Reply, Request, Unavailable
 from support.fake_llama import held
 
