@@ -8,7 +8,6 @@ long without a word, so `truncate` is false unless the caller says otherwise, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from secrets import token_hex
 from typing import Any
 
 from msgspec import Struct
@@ -30,7 +29,7 @@ from .history import (
 )
 from .mending import Menders, mended
 from .schemas import OLLAMA
-from .shapes import any_json, count, from_json, malformed, refuse, tool_arguments
+from .shapes import any_json, count, from_json, id_or_new, malformed, refuse, tool_arguments
 from .stream import Lines
 
 __all__ = ["OllamaCodec"]
@@ -175,15 +174,10 @@ def _finish(line: _Line, calls: bool) -> str:
 
 
 def _calls(calls: Iterable[_Call] | None, first: int) -> list[ToolCallDelta]:
-    """Tool calls, which come whole. Without an id they get one: other providers need it to match the result.
-
-    It is made up at random, because a conversation may have many turns, and an id belongs to one call in all of them.
-    """
+    """Tool calls, which come whole."""
     named = [(call.id, call.function) for call in calls or () if call.function is not None]
     return [
-        ToolCallDelta(
-            index, id_ or f"call_{token_hex(6)}", function.name or "", tool_arguments(function.arguments, "{}")
-        )
+        ToolCallDelta(index, id_or_new(id_), function.name or "", tool_arguments(function.arguments, "{}"))
         for index, (id_, function) in enumerate(named, first)
     ]
 

@@ -21,7 +21,19 @@ from .mending import Menders, mended, mended_all
 from .openai_wire import Answer, Call, Choice, Message
 from .params import Schema
 from .schemas import OPENAI
-from .shapes import any_json, count, from_json, malformed, price, refuse, texts_of, to_json, told, tool_arguments
+from .shapes import (
+    any_json,
+    count,
+    from_json,
+    id_or_new,
+    malformed,
+    price,
+    refuse,
+    texts_of,
+    to_json,
+    told,
+    tool_arguments,
+)
 from .stream import SSE, Event
 
 __all__ = ["ChatDecoder", "OpenAICodec"]
@@ -92,7 +104,7 @@ class OpenAICodec(HttpCodec):
             refusal=mended(message.refusal or ""),
             reasoning=mended(_reasoning(message)),
             tool_calls=[
-                ToolCall(call.id or "", call.asked.name or "", mended(tool_arguments(call.asked.arguments)))
+                ToolCall(id_or_new(call.id), call.asked.name or "", mended(tool_arguments(call.asked.arguments)))
                 for call in message.calls
                 if call.function is not None or call.custom is not None
             ],
@@ -114,7 +126,7 @@ class OpenAICodec(HttpCodec):
 class ChatDecoder(StreamDecoder):
     """Understands one stream of chat completion chunks."""
 
-    __slots__ = ("_at", "_ids", "_last", "_mend", "_named", "_provider")
+    __slots__ = ("_at", "_called", "_ids", "_last", "_mend", "_named", "_provider")
 
     def __init__(self, provider: str) -> None:
         super().__init__(SSE())
@@ -122,6 +134,7 @@ class ChatDecoder(StreamDecoder):
         self._mend = Menders()
         self._named = False  # whether the answer's id and model were told
         self._ids: list[str] = []  # of the tool calls, in the order in which they began
+        self._called: set[int] = set()  # the tool calls whose function was named
         self._at: dict[int, int] = {}  # the server's index -> the number of the call that it means now
         self._last = -1  # the call that a fragment without an index belongs to
 
@@ -188,6 +201,10 @@ class ChatDecoder(StreamDecoder):
     def _finish(self, chunk: Chunk) -> None:
         """Completes the chunk that has the finish reason."""
         self._mend.finish(chunk)
+        for number, known in enumerate(self._ids):
+            if not known:
+                self._ids[number] = id_or_new(None)
+                chunk.tool_calls = (*chunk.tool_calls, ToolCallDelta(number, self._ids[number]))
 
     def _fragment(self, call: Call) -> ToolCallDelta | None:
         number = self._number(call)
@@ -201,17 +218,22 @@ class ChatDecoder(StreamDecoder):
         """Which call a fragment belongs to.
 
         By its index; but some servers give none, and some give 0 to every call: an id that is not the id of the
-        call at this index begins the next call.
+        call at this index begins the next call, and where there is neither index nor id, a name does.
         """
         place = call.index
         number = self._last if place is None else self._at.get(place, -1)
         known = self._ids[number] if number >= 0 else ""
-        other = number >= 0 and call.id and call.id != known and (known or place is None)
+        if call.id:
+            other = number >= 0 and call.id != known and (known != "" or place is None)
+        else:
+            other = place is None and bool(call.asked.name) and number in self._called
         if other and call.id in self._ids:
             number = self._ids.index(call.id)
         elif other or number < 0:
             number = len(self._ids)
             self._ids.append("")
+        if call.asked.name:
+            self._called.add(number)
         if call.id:
             self._ids[number] = call.id
         if place is not None:

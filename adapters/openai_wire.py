@@ -55,7 +55,7 @@ class Message(Struct):
         """The tool calls, or the one function call of old."""
         if self.tool_calls:
             return self.tool_calls
-        return [] if self.function_call is None else [Call(function=self.function_call)]
+        return [] if self.function_call is None else [Call(index=0, function=self.function_call)]
 
 
 class Choice(Struct):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from secrets import token_hex
 from types import NoneType
 from typing import Any, NoReturn, TypeVar
 
@@ -21,6 +22,7 @@ __all__ = [
     "any_json",
     "count",
     "from_json",
+    "id_or_new",
     "malformed",
     "price",
     "refuse",
@@ -179,6 +181,14 @@ def tool_arguments(arguments: Any, empty: str = "") -> str:
         return msgspec.json.encode(arguments).decode()
     except (ValueError, OverflowError):  # half a surrogate pair, which is mended later, or an endless integer
         return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+
+
+def id_or_new(given: str | None) -> str:
+    """The id of a tool call. Without one it gets one: its result refers to it, and other providers insist on it.
+
+    It is made up at random, because a conversation may have many turns, and an id belongs to one call in all of them.
+    """
+    return given or f"call_{token_hex(6)}"
 
 
 def count(value: Any) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -244,8 +245,8 @@ class TestDecode:
         ],
     )
     def test_tool_calls_of_other_kinds(self, message: dict[str, Any], call: ToolCall) -> None:
-        reply = CODEC.decode(200, JSON, whole("tool_calls", content=None, **message))
-        assert reply.tool_calls == (call,)
+        (found,) = CODEC.decode(200, JSON, whole("tool_calls", content=None, **message)).tool_calls
+        assert found == (call if call.id else replace(call, id=found.id))
 
     @pytest.mark.parametrize(
         ("usage", "expected"),
@@ -425,6 +426,25 @@ class TestStream:
         )
         assert read(data).tool_calls == (ToolCall("a", "f", "{}"), ToolCall("b", "g", '{"x":1}'))
 
+    @pytest.mark.parametrize("together", [True, False])
+    def test_tool_calls_with_neither_index_nor_id(self, together: bool) -> None:
+        calls = [b'{"function":{"name":"a","arguments":"{}"}}', b'{"function":{"name":"b","arguments":"{}"}}']
+        parts = [b",".join(calls)] if together else calls
+        data = b"".join(delta(b'{"tool_calls":[%b]}' % part) for part in parts) + delta(b"{}", b'"tool_calls"')
+        reply = BENCH.read(data)
+        assert [(call.name, call.arguments) for call in reply.tool_calls] == [("a", "{}"), ("b", "{}")]
+        assert len({call.id for call in reply.tool_calls if call.id}) == 2
+
+    def test_tool_calls_without_an_id_get_one_that_their_results_can_name(self) -> None:
+        data = delta(b'{"tool_calls":[{"index":0,"function":{"name":"a","arguments":"{"}}]}')
+        data += delta(b'{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}') + delta(b"{}", b'"tool_calls"')
+        complete = whole("tool_calls", tool_calls=[{"function": {"name": "a", "arguments": "{}"}}])
+        for reply in (BENCH.read(data), CODEC.decode(200, JSON, complete)):
+            (call,) = reply.tool_calls
+            assert call.id.startswith("call_")
+            assert reply.message["tool_calls"][0]["id"] == call.id
+            assert (call.name, call.arguments) == ("a", "{}")
+
     def test_tool_calls_that_all_have_the_same_index(self) -> None:
         part = b'{"tool_calls":[{"index":0,"id":"%b","function":{"name":"%b","arguments":"%b"}}]}'
         rest = b'{"tool_calls":[{"index":0,"function":{"arguments":"2}"}}]}'
@@ -447,7 +467,8 @@ class TestStream:
         legacy = delta(b'{"function_call":{"name":"f","arguments":""}}') + delta(
             b'{"function_call":{"arguments":"{}"}}', b'"function_call"'
         )
-        assert read(legacy).tool_calls == (ToolCall("", "f", "{}"),)
+        (found,) = read(legacy).tool_calls
+        assert (found.name, found.arguments) == ("f", "{}")
 
     @pytest.mark.parametrize(
         "change",
