@@ -363,10 +363,13 @@ class Reply(Closing):
         It keeps what the provider wants back unchanged, such as the signatures of its reasoning; the codecs of
         other providers leave that out.
         """
-        message: dict[str, Any] = {"role": "assistant", "content": self.text or None}
+        calls = self.tool_calls
+        # No content is only allowed where something else is in its place.
+        content = self.text or (None if self.refusal or calls else "")
+        message: dict[str, Any] = {"role": "assistant", "content": content}
         if self.refusal:
             message["refusal"] = self.refusal
-        if calls := self.tool_calls:
+        if calls:
             message["tool_calls"] = [
                 {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
                 for call in calls

@@ -20,6 +20,10 @@ def test_a_text() -> None:
     assert arriving(Chunk("H"), Chunk("i", finish_reason="stop")).read().message == Reply("Hi").message
 
 
+def test_an_empty_answer_has_an_empty_text_which_every_provider_takes_back() -> None:
+    assert Reply(finish_reason="length").message == {"role": "assistant", "content": ""}
+
+
 def test_tool_calls_have_openais_shape() -> None:
     call = ToolCall("c1", "f", '{"a": 1}')
     whole = Reply(tool_calls=[call]).message
