@@ -36,11 +36,12 @@ class OpenRouterCodec(OpenAICodec):
 
 
 class _Decoder(ChatDecoder):
-    __slots__ = ("_details", "_texts")
+    __slots__ = ("_details", "_open", "_texts")
 
     def __init__(self, provider: str) -> None:
         super().__init__(provider)
-        self._details: dict[Any, dict[str, Any]] = {}  # by index and type, which is how fragments belong together
+        self._details: dict[Any, dict[str, Any]] = {}  # by index, type and number
+        self._open: dict[Any, Any] = {}  # by index and type, which is how fragments belong together: the latest of them
         self._texts: dict[Any, list[str]] = {}  # by the same and the key
 
     def _change(self, delta: Message, chunk: Chunk) -> None:
@@ -51,7 +52,10 @@ class _Decoder(ChatDecoder):
                     self._gather(fragment)
 
     def _gather(self, fragment: dict[str, Any]) -> None:
-        place = (str(fragment.get("index")), str(fragment.get("type")))
+        group = (str(fragment.get("index")), str(fragment.get("type")))
+        place = self._open.get(group)
+        if place is None or _differ(fragment.get("id"), self._details[place].get("id")):
+            place = self._open[group] = (*group, len(self._details))
         whole = self._details.setdefault(place, {})
         for key, value in fragment.items():
             if key in _TEXTS and isinstance(value, str):
@@ -64,4 +68,9 @@ class _Decoder(ChatDecoder):
         for (place, key), pieces in self._texts.items():
             self._details[place][key] = "".join(pieces)
         chunk.reasoning_details = mended_all(list(self._details.values()))
-        self._details, self._texts = {}, {}  # some upstreams say twice that they finished
+        self._details, self._open, self._texts = {}, {}, {}  # some upstreams say twice that they finished
+
+
+def _differ(id_: Any, known: Any) -> bool:
+    """Whether two fragments are of two pieces: both have an id, and not the same."""
+    return bool(id_ and known) and id_ != known

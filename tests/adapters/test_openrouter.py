@@ -99,6 +99,14 @@ def test_reasoning_goes_back_unchanged_and_that_of_others_stays_away() -> None:
     assert "reasoning_details" in request.messages[2]
 
 
+def test_pieces_of_reasoning_with_ids_of_their_own_are_not_joined() -> None:
+    pieces = [{**SEALED, "id": id_, "data": data} for id_, data in (("rs_1", "gAAA"), ("rs_2", "gBBB"))]
+    together = delta(reasoning_details=pieces) + delta(content="Yes", finish="stop")
+    one_by_one = b"".join(delta(reasoning_details=[piece]) for piece in pieces) + delta(content="Yes", finish="stop")
+    for data in (together, one_by_one):
+        assert BENCH.read(data).reasoning_details == pieces
+
+
 def test_usage_is_not_asked_for_because_it_always_comes() -> None:
     assert "stream_options" not in BENCH.body(stream=True)
 
