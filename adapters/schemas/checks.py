@@ -29,6 +29,7 @@ __all__ = [
     "openai_format",
     "openai_tools",
     "unless_empty",
+    "unsaid",
 ]
 
 # -- tests of values in OpenAI's shape ---------------------------------------------------------------------------
@@ -146,3 +147,7 @@ def listed(value: Any) -> Any:
 # An empty list of stops is refused by some models, and means what leaving it out means.
 def unless_empty(value: Any) -> Any:
     return list(value) or None if isinstance(value, (list, tuple)) else value
+
+
+def unsaid(value: Any) -> None:
+    """For what need not be said, because there is nothing else."""

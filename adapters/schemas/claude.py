@@ -14,6 +14,7 @@ from ..params import Schema
 from ..values import Param
 from .checks import GivenTwice, is_named, listed, needs_tools
 from .claude_models import MODEL_RULES
+from .openai import ONE_ANSWER
 
 __all__ = ["CLAUDE", "CLAUDE_WITHOUT_SAMPLING"]
 
@@ -99,6 +100,7 @@ CLAUDE = Schema(
             convert=listed,
             about="Strings that end the answer; none may be blank.",
         ),
+        ONE_ANSWER,
         Param("tools", "array", test=claude_tools, about="Functions that the model may call."),
         Param(
             "tool_choice",

@@ -13,6 +13,7 @@ from ..params import Schema
 from ..values import Param
 from .checks import filled_stops, listed, openai_format
 from .llama_cpp import OnlyShape, llama_biases, wanted_json
+from .openai import ONE_ANSWER
 
 __all__ = ["LLAMA_PROCESS"]
 
@@ -121,6 +122,7 @@ LLAMA_PROCESS = Schema(
             convert=listed,
             about="Strings that end the answer.",
         ),
+        ONE_ANSWER,
         _flag("logit_bias", ("object", "array"), test=_ids_only, convert=_sent_biases, about="Token id to bias."),
         _flag("ignore_eos", "boolean", convert=_if_set, about="Goes on after the end of the answer."),
         _flag("grammar", "string", about="A grammar in GBNF that the answer follows."),

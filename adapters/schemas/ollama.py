@@ -11,6 +11,7 @@ from typing import Any
 from ..params import Schema
 from ..values import Param
 from .checks import listed
+from .openai import ONE_ANSWER
 
 __all__ = ["OLLAMA"]
 
@@ -70,6 +71,7 @@ OLLAMA = Schema(
         _option("presence_penalty", "number"),
         _option("seed", "integer"),
         Param("stop", ("string", "strings"), wire="options.stop", convert=listed, about="Strings that end the answer."),
+        ONE_ANSWER,
         _option("num_ctx", "integer", 1),
         _option("num_keep", "integer", -1),
         _option("num_batch", "integer", 1),

@@ -19,10 +19,11 @@ from .checks import (
     openai_format,
     openai_tools,
     unless_empty,
+    unsaid,
 )
 from .openai_models import REASONING_RULES
 
-__all__ = ["EFFORTS", "OPENAI", "OPENAI_COMPATIBLE", "shared"]
+__all__ = ["EFFORTS", "ONE_ANSWER", "OPENAI", "OPENAI_COMPATIBLE", "shared"]
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _INT64 = 2**63
@@ -83,6 +84,18 @@ def shared(*names: str) -> tuple[Param, ...]:
     """Parameters that another provider takes exactly as OpenAI does."""
     found = {param.name: param for param in _SHARED}
     return tuple(found[name] for name in names)
+
+
+# For providers that have no word for it: whoever asks for one answer asks for what they do anyway.
+ONE_ANSWER = Param(
+    "n",
+    "integer",
+    1,
+    1,
+    convert=unsaid,
+    about="How many answers to make: 1.",
+    hint="make one request for each answer",
+)
 
 
 OPENAI = Schema(

@@ -12,7 +12,7 @@ from typing import Any
 from ..params import Schema
 from ..values import Param
 from .checks import GivenTwice, Inside, needs_logprobs, openai_format
-from .openai import EFFORTS, shared
+from .openai import EFFORTS, ONE_ANSWER, shared
 
 __all__ = ["OPENROUTER"]
 
@@ -121,6 +121,7 @@ OPENROUTER = Schema(
             about="Lowers tokens that occurred; 1 is off.",
         ),
         *shared("seed", "stop", "logit_bias", "logprobs", "top_logprobs"),
+        ONE_ANSWER,
         Param("response_format", "object", test=_format, about="Text, JSON, JSON of a schema, a grammar or Python."),
         Param("structured_outputs", "boolean", about="Whether a schema is enforced."),
         *shared("tools", "tool_choice", "parallel_tool_calls"),
