@@ -20,6 +20,7 @@ __all__ = [
     "Inside",
     "biases",
     "filled_stops",
+    "function_tools",
     "is_named",
     "listed",
     "metadata",
@@ -67,23 +68,28 @@ def openai_format(value: Mapping[Any, Any]) -> str:
 
 
 def openai_tools(value: Sequence[Any]) -> str:
-    fine = all(isinstance(tool, Mapping) and _openai_tool(tool) for tool in value)
-    if fine:
+    wanted = function_tools(value)
+    if not wanted and all(_NAME.fullmatch(tool["function"]["name"]) for tool in value if tool["type"] == "function"):
         return ""
-    return (
-        "a list of {'type': 'function', 'function': {'name': '...', 'parameters': {...}}}, "
-        "with names of at most 64 letters, digits, '_' and '-'"
-    )
+    return f"{wanted or _TOOLS}, with names of at most 64 letters, digits, '_' and '-'"
 
 
-def _openai_tool(tool: Mapping[Any, Any]) -> bool:
+def function_tools(value: Sequence[Any]) -> str:
+    """OpenAI's shape, without its limits on names, which are not those of other providers."""
+    return "" if all(isinstance(tool, Mapping) and _is_tool(tool) for tool in value) else _TOOLS
+
+
+_TOOLS = "a list of {'type': 'function', 'function': {'name': '...', 'parameters': {...}}}"
+
+
+def _is_tool(tool: Mapping[Any, Any]) -> bool:
     if tool.get("type") != "function":
         return isinstance(tool.get("type"), str)  # custom tools, and what may come
     function = tool.get("function")
     if not isinstance(function, Mapping) or "input_schema" in function:
         return False
     name = function.get("name")
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+    return isinstance(name, str) and name != ""
 
 
 def openai_choice(value: str | Mapping[Any, Any]) -> str:

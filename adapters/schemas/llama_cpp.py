@@ -13,7 +13,7 @@ from typing import Any
 
 from ..params import Schema
 from ..values import Param
-from .checks import filled_stops, needs_logprobs, unless_empty
+from .checks import filled_stops, function_tools, needs_logprobs, unless_empty
 from .openai import EFFORTS, shared
 
 __all__ = ["LLAMA_CPP", "OnlyShape", "llama_biases", "wanted_json"]
@@ -119,7 +119,9 @@ LLAMA_CPP = Schema(
         Param("post_sampling_probs", "boolean", about="Return probabilities as the samplers leave them."),
         Param("grammar", "string", about="A grammar in GBNF that the answer follows."),
         Param("json_schema", "object", about="A JSON schema that the answer follows."),
-        *shared("response_format", "tools", "tool_choice", "parallel_tool_calls"),
+        *shared("response_format"),
+        Param("tools", "array", test=function_tools, about="Functions that the model may call."),
+        *shared("tool_choice", "parallel_tool_calls"),
         Param("reasoning_effort", "string", choices=EFFORTS, about="How much a model thinks; 'none' switches it off."),
         Param(
             "reasoning_budget",

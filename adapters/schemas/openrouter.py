@@ -11,7 +11,7 @@ from typing import Any
 
 from ..params import Schema
 from ..values import Param
-from .checks import GivenTwice, Inside, needs_logprobs, openai_format
+from .checks import GivenTwice, Inside, function_tools, needs_logprobs, openai_format
 from .openai import EFFORTS, ONE_ANSWER, shared
 
 __all__ = ["OPENROUTER"]
@@ -124,7 +124,8 @@ OPENROUTER = Schema(
         ONE_ANSWER,
         Param("response_format", "object", test=_format, about="Text, JSON, JSON of a schema, a grammar or Python."),
         Param("structured_outputs", "boolean", about="Whether a schema is enforced."),
-        *shared("tools", "tool_choice", "parallel_tool_calls"),
+        Param("tools", "array", test=function_tools, about="Functions that the model may call."),
+        *shared("tool_choice", "parallel_tool_calls"),
         Param(
             "reasoning_effort",
             "string",

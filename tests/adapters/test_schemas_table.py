@@ -232,3 +232,9 @@ def test_words_are_those_of_the_provider(cell: Cell) -> None:
 def test_shapes_are_taken_and_others_are_not(cell: Cell) -> None:
     assert taken(cell, VALUES[cell.name])
     assert not taken(cell, object())
+
+
+@pytest.mark.parametrize("name", ["files.read", "x" * 100])
+def test_only_openai_limits_the_names_of_tools(name: str) -> None:
+    tools = {"tools": [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}]}
+    assert {schema.label for schema in COLUMNS if schema.check(tools)} == {"OpenAI", "llama-completion"}
