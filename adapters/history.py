@@ -7,7 +7,7 @@ shape that they promise, or refuse the request with a sentence about it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -64,20 +64,36 @@ def own_reasoning(
     return kept, f"reasoning of other providers left out ({left_out})" if left_out else ""
 
 
-def strange_keys(messages: Sequence[Mapping[str, Any]], known: frozenset[str], label: str) -> str:
+def strange_keys(
+    messages: Sequence[Mapping[str, Any]], known: frozenset[str], label: str, parts: frozenset[str] | None = None
+) -> str:
     """What is in the messages and will not be sent, in words. What is None or empty is not worth a word.
 
     Args:
         messages: the conversation so far.
         known: the keys of a message that the codec translates.
         label: the provider's name for people.
+        parts: the keys of a message's part that it translates; None if it sends them all.
     """
     strange: set[str] = set()
     for message in messages:
         if len(message) > 2 and not known.issuperset(message):  # two are the role and the content
             strange.update(str(key) for key in message.keys() - known if message[key])
+        content = message.get("content")
+        if isinstance(content, (list, tuple)):
+            for part in content:
+                if isinstance(part, Mapping):
+                    strange.update(_strange_in(part, parts))
     names = ", ".join(f"`{name}`" for name in sorted(strange))
     return f"{names} left out, which {label} has no words for" if names else ""
+
+
+def _strange_in(part: Mapping[str, Any], known: frozenset[str] | None) -> Iterator[str]:
+    if known is not None:
+        yield from (str(key) for key in part.keys() - known if part[key])
+    image = part.get("image_url")
+    if isinstance(image, Mapping):  # "auto" is what others do
+        yield from (str(key) for key in image.keys() - {"url"} if image[key] and image[key] != "auto")
 
 
 def remarks(*words: str) -> dict[str, str]:

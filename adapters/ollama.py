@@ -37,6 +37,7 @@ __all__ = ["OllamaCodec"]
 _KNOWN = frozenset(
     {"role", "content", "images", "thinking", "tool_calls", "tool_call_id", "tool_name", "name", "refusal"}
 )
+_PARTS = frozenset({"type", "text", "image_url", "refusal"})
 _HEADERS: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
 _EVENTS: Headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson", "Accept-Encoding": "identity"}
 
@@ -94,7 +95,7 @@ class OllamaCodec(HttpCodec):
             "stream": request.stream,
             "truncate": False,
             **self.schema.to_wire(request.params),
-        }, remarks(foreign, strange_keys(messages, _KNOWN, "Ollama"))
+        }, remarks(foreign, strange_keys(messages, _KNOWN, "Ollama", _PARTS))
 
     def reply(self, body: bytes) -> Reply:
         line = from_json(_LINE, body)
@@ -223,11 +224,11 @@ def _conversation(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 
 def _content(message: Mapping[str, Any]) -> dict[str, Any]:
-    content = message.get("content")
-    if isinstance(content, str):
+    content, refusal = message.get("content"), message.get("refusal")
+    if isinstance(content, str) and not refusal:
         return {"content": content}
-    # A refusal is what the assistant said; Ollama has no other word for it.
-    texts, images = [refusal] if isinstance(refusal := message.get("refusal"), str) else [], []
+    texts: list[str] = []
+    images: list[str] = []
     for part in parts_of(content):
         kind = part.get("type")
         if kind == "text":
@@ -238,7 +239,9 @@ def _content(message: Mapping[str, Any]) -> dict[str, Any]:
             texts.append(text_of(part, "refusal"))
         else:
             refuse("messages", "Ollama takes text and images, no other parts")
-    turn: dict[str, Any] = {"content": "\n".join(texts)}
+    if isinstance(refusal, str):  # it is what the assistant said; Ollama has no other word for it
+        texts.append(refusal)
+    turn: dict[str, Any] = {"content": "\n".join(filter(None, texts))}
     return {**turn, "images": images} if images else turn
 
 

@@ -16,6 +16,7 @@ from mainstay.pipeline import (
     InvalidParameters,
     ModelNotFound,
     ProviderError,
+    Reply,
     Request,
     TruncatedStream,
     Unavailable,
@@ -93,6 +94,18 @@ class TestEncode:
             },
             {"role": "tool", "content": "ok", "tool_call_id": "c1", "tool_name": "f"},
         ]
+
+    def test_a_refusal_behind_a_text_is_not_lost(self) -> None:
+        (turn,) = body([Reply("Well,", refusal="no.").message])["messages"]
+        assert turn == {"role": "assistant", "content": "Well,\nno."}
+
+    def test_what_it_has_no_words_for_in_a_part_is_told(self) -> None:
+        text = {"type": "text", "text": "?", "cache_control": {"type": "ephemeral"}}
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
+        call = CODEC.encode(Request("m", [{"role": "user", "content": [text, image]}]))
+        assert call.changes["messages"] == "`cache_control`, `detail` left out, which Ollama has no words for"
+        image["image_url"] = {"url": "data:image/png;base64,AA==", "detail": "auto"}
+        assert not CODEC.encode(Request("m", [{"role": "user", "content": [image]}])).changes
 
     def test_a_refusal_is_what_the_assistant_said(self) -> None:
         parts = [{"type": "refusal", "refusal": "No."}]
