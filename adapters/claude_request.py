@@ -6,10 +6,11 @@ its own shape.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .history import address_of, answered_call, calls_of, data_image, parts_of, text_of, tool_input
+from .history import address_of, answered_call, calls_of, data_image, id_instead, parts_of, text_of, tool_input
 from .shapes import refuse
 
 __all__ = ["KEYS", "conversation", "translate_format", "translate_tools"]
@@ -21,6 +22,7 @@ _BLOCKS = frozenset(
         *("thinking", "redacted_thinking", "tool_use", "tool_result"),
     }
 )
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # "tool_use.id: String should match pattern"
 _SERVER_BLOCKS = ("_tool_use", "_tool_result")  # "server_tool_use", "web_search_tool_result": they go back as they came
 
 
@@ -41,7 +43,8 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[
     results: list[dict[str, Any]] | None = None  # of the turn before: all results belong into one message
     for message in messages:
         role, content = message["role"], message.get("content")
-        if mark := message.get("cache_control"):  # on the message, as some clients write it
+        mark = message.get("cache_control")  # on the message, as some clients write it
+        if mark and role not in ("assistant", "tool"):
             content = _marked(content, mark)
         if role == "user":
             results = None
@@ -50,12 +53,12 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[Any, list[dict[
             results = None
             blocks = _answered(message, content)
             if blocks:
-                turns.append({"role": role, "content": blocks})
+                turns.append({"role": role, "content": _mark_last(blocks, mark)})
         elif role == "tool":
             if results is None:
                 results = []
                 turns.append({"role": "user", "content": results})
-            results.append(_result(message, content))
+            results += _mark_last([_result(message, content)], mark)
         elif role in ("system", "developer"):
             system += _blocks(content)
         else:
@@ -72,6 +75,13 @@ def _marked(content: Any, mark: Any) -> list[Mapping[str, Any]]:
     """The content with a cache mark on its last part, which is where the mark of a message belongs."""
     parts = parts_of(content)
     return [*parts[:-1], {**parts[-1], "cache_control": mark}] if parts else []
+
+
+def _mark_last(blocks: list[dict[str, Any]], mark: Any) -> list[dict[str, Any]]:
+    """The same for blocks that are ready; thinking takes no mark."""
+    if mark and blocks[-1]["type"] not in ("thinking", "redacted_thinking"):
+        blocks[-1]["cache_control"] = mark
+    return blocks
 
 
 def _asked(content: Any) -> Any:
@@ -128,7 +138,9 @@ def _answered(message: Mapping[str, Any], content: Any) -> list[dict[str, Any]]:
     if message.get("tool_calls"):
         for call_id, function in calls_of(message):
             arguments = tool_input(function.get("arguments"))
-            blocks.append({"type": "tool_use", "id": call_id, "name": function["name"], "input": arguments})
+            if not call_id:
+                refuse("messages", "a tool call in the history needs an `id`, which its result then names")
+            blocks.append({"type": "tool_use", "id": _id(call_id), "name": function["name"], "input": arguments})
     return blocks
 
 
@@ -144,10 +156,14 @@ def _result(message: Mapping[str, Any], content: Any) -> dict[str, Any]:
         refuse("messages", "a message of a tool needs the `tool_call_id` of the call that it answers")
     block = {
         "type": "tool_result",
-        "tool_use_id": call_id,
+        "tool_use_id": _id(call_id),
         "content": content if isinstance(content, str) else _blocks(content),
     }
     return {**block, "is_error": True} if message.get("is_error") else block
+
+
+def _id(call_id: str) -> str:
+    return call_id if _ID.fullmatch(call_id) else id_instead(call_id)
 
 
 def translate_tools(params: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ __all__ = [
     "answered_call",
     "calls_of",
     "data_image",
+    "id_instead",
     "own_reasoning",
     "parts_of",
     "remarks",
@@ -137,6 +139,14 @@ def answered_call(message: Mapping[str, Any]) -> str | None:
         InvalidParameters: if it is no text.
     """
     return _id(message, "tool_call_id")
+
+
+def id_instead(call_id: str) -> str:
+    """What a provider gets in place of the id of a tool call that it does not take, such as "functions.f:0".
+
+    The same id always becomes the same one, so that a result still finds its call.
+    """
+    return f"call_{sha256(call_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def _id(holder: Mapping[str, Any], key: str) -> str | None:

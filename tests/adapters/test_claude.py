@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -106,6 +107,24 @@ chunks_of, read, body = BENCH.chunks_of, BENCH.read, BENCH.body
 
 
 class TestEncode:
+    def test_ids_of_other_providers_become_such_as_claude_takes_and_still_match(self) -> None:
+        ids = ["functions.f:0", "functions.f:1", "c" * 80, "\ud83d", "call_1"]
+        calls = [{"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id_ in ids]
+        asked = {"role": "assistant", "content": None, "tool_calls": calls}
+        results = [{"role": "tool", "tool_call_id": id_, "content": "x"} for id_ in ids]
+        _, turn, answers = body([{"role": "user", "content": "?"}, asked, *results])["messages"]
+        sent = [block["id"] for block in turn["content"]]
+        assert sent == [block["tool_use_id"] for block in answers["content"]]
+        assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", id_) for id_ in sent)
+        assert len(set(sent)) == len(ids)
+        assert sent[-1] == "call_1"
+
+    @pytest.mark.parametrize("id_", [None, ""])
+    def test_a_call_without_an_id_is_refused(self, id_: str | None) -> None:
+        call = {"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        with pytest.raises(InvalidParameters, match="needs an `id`"):
+            body([{"role": "user", "content": "?"}, {"role": "assistant", "tool_calls": [call]}])
+
     def test_the_least(self) -> None:
         call = CODEC.encode(Request("claude-x", "Hi"))
         assert call.path == "/v1/messages"

@@ -110,6 +110,24 @@ def test_cache_marks_are_kept_wherever_they_are_written() -> None:
     assert sent["tools"] == [{"name": "f", "input_schema": {"type": "object"}, "cache_control": mark}]
 
 
+def test_a_cache_mark_on_a_turn_of_tools_is_on_its_last_block() -> None:
+    mark = {"type": "ephemeral"}
+    asked = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    sent = BENCH.body(
+        [
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": None, "tool_calls": [asked], "cache_control": mark},
+            {"role": "tool", "tool_call_id": "c1", "content": "x", "cache_control": mark},
+        ]
+    )
+    call = {"type": "tool_use", "id": "c1", "name": "f", "input": {}, "cache_control": mark}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": "x", "cache_control": mark}
+    assert sent["messages"][1:] == [
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]
+
+
 def test_what_claude_has_no_words_for_is_told_not_dropped_in_silence() -> None:
     call = CODEC.encode(Request("m", [{"role": "user", "content": "?", "name": "Ann", "annotations": None}]))
     assert call.changes["messages"] == "`name` left out, which Claude has no words for"
