@@ -25,6 +25,7 @@ __all__ = [
     "own_reasoning",
     "parts_of",
     "remarks",
+    "shorter_ids",
     "strange_keys",
     "text_of",
     "tool_input",
@@ -147,6 +148,29 @@ def id_instead(call_id: str) -> str:
     The same id always becomes the same one, so that a result still finds its call.
     """
     return f"call_{sha256(call_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def shorter_ids(messages: Sequence[Mapping[str, Any]], longest: int) -> list[Mapping[str, Any]]:
+    """The messages with another id in place of each id of a tool call that is too long for the provider.
+
+    Args:
+        messages: the conversation so far, as its user wrote it.
+        longest: the characters that an id may have.
+    """
+
+    def is_long(holder: Any, key: str) -> bool:
+        return isinstance(holder, Mapping) and isinstance(id_ := holder.get(key), str) and len(id_) > longest
+
+    turns: list[Mapping[str, Any]] = []
+    for turn in messages:
+        if "tool_call_id" in turn and is_long(turn, "tool_call_id"):
+            turn = {**turn, "tool_call_id": id_instead(turn["tool_call_id"])}
+        calls = turn.get("tool_calls")
+        if isinstance(calls, (list, tuple)) and any(is_long(call, "id") for call in calls):
+            calls = [{**call, "id": id_instead(call["id"])} if is_long(call, "id") else call for call in calls]
+            turn = {**turn, "tool_calls": calls}
+        turns.append(turn)
+    return turns
 
 
 def _id(holder: Mapping[str, Any], key: str) -> str | None:

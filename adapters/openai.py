@@ -16,7 +16,7 @@ from msgspec.json import Decoder
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .classify import classify_event
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
-from .history import own_reasoning, remarks
+from .history import own_reasoning, remarks, shorter_ids
 from .mending import Menders, mended, mended_all
 from .openai_wire import Answer, Call, Choice, Message
 from .params import Schema
@@ -47,6 +47,7 @@ _FINISH: Mapping[str, str] = {
 }
 
 
+_LONGEST_ID = 40  # characters of a tool call's id: "Expected a string with maximum length 40"
 _ANSWER = Decoder(Answer)
 _JSON: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
 _EVENTS: Headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "Accept-Encoding": "identity"}
@@ -75,6 +76,8 @@ class OpenAICodec(HttpCodec):
 
     def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
         messages, foreign = own_reasoning(request.messages, self.reasoning_kinds)
+        if self.schema is OPENAI:
+            messages = shorter_ids(messages, _LONGEST_ID)
         body = {"model": request.model, "messages": messages, **self.schema.to_wire(request.params)}
         if "n" in body and body["n"] != 1:
             refuse("n", "`n` must be 1: a reply holds one answer; ask again for another")

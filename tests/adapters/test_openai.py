@@ -75,6 +75,19 @@ chunks_of, read, body = BENCH.chunks_of, BENCH.read, BENCH.body
 
 
 class TestEncode:
+    def test_ids_of_other_providers_that_are_too_long_are_made_shorter_and_still_match(self) -> None:
+        ids = ["c" * 41, "c" * 42, "c" * 40]
+        calls = [{"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id_ in ids]
+        asked = {"role": "assistant", "content": None, "tool_calls": calls}
+        messages = [asked, *({"role": "tool", "tool_call_id": id_, "content": "x"} for id_ in ids)]
+        turn, *answers = body(messages)["messages"]
+        sent = [call["id"] for call in turn["tool_calls"]]
+        assert sent == [answer["tool_call_id"] for answer in answers]
+        assert max(map(len, sent)) == 40
+        assert len(set(sent)) == len(ids)
+        assert sent[2] == ids[2]
+        assert CodecBench(OpenAICodec(OPENAI_COMPATIBLE), "m").body(messages)["messages"] == messages
+
     def test_the_least(self) -> None:
         call = CODEC.encode(Request("gpt-4o", "Hi"))
         assert (call.method, call.path, call.stream) == ("POST", "/chat/completions", False)
