@@ -111,7 +111,7 @@ class ClaudeCodec(HttpCodec):
             body["max_tokens"] = self.max_tokens
             why = f"set to {self.max_tokens}, the codec's default, because Claude's protocol requires it"
             changes["max_tokens"] = why
-        _check_budget(body)
+        _check_budget(body, request.params)
         return body, changes
 
     def reply(self, body: bytes) -> Reply:
@@ -148,12 +148,14 @@ class ClaudeCodec(HttpCodec):
         return _Decoder(self.provider)
 
 
-def _check_budget(body: Mapping[str, Any]) -> None:
+def _check_budget(body: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     thinking, limit = body.get("thinking"), body["max_tokens"]
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
     # With tools a beta lets a budget span several turns, so that it may be larger.
     if type(budget) is int and type(limit) is int and budget >= limit and not body.get("tools"):
-        refuse("thinking", f"`thinking` may use {budget} tokens, but `max_tokens` is {limit}: it must be more")
+        name = "thinking" if given.get("thinking") is not None else "reasoning_budget"
+        unless = "" if given.get("max_tokens") is not None else " unless given"
+        refuse(name, f"`{name}` may use {budget} tokens, but `max_tokens` is {limit}{unless}: it must be more")
 
 
 class _Thought:

@@ -119,6 +119,26 @@ class TestEncode:
         assert len(set(sent)) == len(ids)
         assert sent[-1] == "call_1"
 
+    @pytest.mark.parametrize(
+        ("params", "words"),
+        [
+            (
+                {"reasoning_budget": 5000},
+                "`reasoning_budget` may use 5000 tokens, but `max_tokens` is 4096 unless given",
+            ),
+            (
+                {"thinking": {"type": "enabled", "budget_tokens": 5000}, "max_tokens": 5000},
+                "`thinking` may use 5000 tokens, but `max_tokens` is 5000:",
+            ),
+        ],
+    )
+    def test_a_budget_that_is_too_large_is_told_of_the_parameter_that_was_given(
+        self, params: dict[str, Any], words: str
+    ) -> None:
+        (problem,) = CODEC.check(Request("claude-sonnet-4-5", "Hi", params))
+        assert problem.parameter in params
+        assert problem.message.startswith(words)
+
     @pytest.mark.parametrize("id_", [None, ""])
     def test_a_call_without_an_id_is_refused(self, id_: str | None) -> None:
         call = {"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}}
