@@ -10,7 +10,7 @@ from typing import Any
 
 from ..params import Schema
 from ..values import Param
-from .checks import listed
+from .checks import listed, needs_logprobs
 from .openai import ONE_ANSWER
 
 __all__ = ["OLLAMA"]
@@ -106,4 +106,5 @@ OLLAMA = Schema(
         Param("truncate", "boolean", about="Cut a history that is too long."),
         Param("shift", "boolean", about="Shift the context when it is full."),
     ),
+    rules=(("top_logprobs", needs_logprobs),),
 )

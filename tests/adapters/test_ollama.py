@@ -95,6 +95,11 @@ class TestEncode:
             {"role": "tool", "content": "ok", "tool_call_id": "c1", "tool_name": "f"},
         ]
 
+    def test_likely_tokens_need_log_probabilities_which_the_server_does_not_say(self) -> None:
+        (problem,) = CODEC.check(Request("m", "Hi", {"top_logprobs": 2}))
+        assert problem.message == "`top_logprobs` needs `logprobs` to be True"
+        assert CODEC.check(Request("m", "Hi", {"top_logprobs": 2, "logprobs": True})) == ()
+
     def test_a_refusal_behind_a_text_is_not_lost(self) -> None:
         (turn,) = body([Reply("Well,", refusal="no.").message])["messages"]
         assert turn == {"role": "assistant", "content": "Well,\nno."}
