@@ -30,6 +30,27 @@ ANSWER = (
 Answer = tuple[int, Mapping[str, object]]
 
 
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        (Reply(refusal="No.").message, "No."),
+        (
+            Reply("Well,", refusal="no.").message,
+            [{"type": "text", "text": "Well,"}, {"type": "text", "text": "no."}],
+        ),
+        (
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+            [{"type": "text", "text": "No."}],
+        ),
+        (Reply("Hi").message, "Hi"),
+    ],
+)
+def test_a_refusal_of_another_provider_is_what_the_assistant_said(said: Mapping[str, object], content: object) -> None:
+    question = {"role": "user", "content": "?"}
+    body = json.loads(LlamaCppCodec().encode(Request("m", [question, said, question])).body)
+    assert body["messages"] == [question, {"role": "assistant", "content": content}, question]
+
+
 class Loading:
     """A server whose answers to /health and to the rest are written down beforehand; the last one stays."""
 
