@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .claude_answer import WHOLE
 from .history import address_of, answered_call, calls_of, data_image, id_instead, parts_of, text_of, tool_input
 from .shapes import refuse
 
@@ -97,7 +98,7 @@ def _asked(content: Any) -> Any:
 
 
 def _is_blank(block: Mapping[str, Any]) -> bool:
-    return block["type"] == "text" and not block["text"].strip()
+    return block.get("type") == "text" and not block["text"].strip()
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:
@@ -123,6 +124,10 @@ def _image(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answered(message: Mapping[str, Any], content: Any) -> list[dict[str, Any]]:
+    details = message.get("reasoning_details") or ()
+    for detail in details:
+        if detail.get("type") == WHOLE:
+            return [dict(block) for block in detail["content"] if not _is_blank(block)]
     refusal = message.get("refusal")
     blocks: list[dict[str, Any]]
     if isinstance(content, str):
@@ -133,8 +138,7 @@ def _answered(message: Mapping[str, Any], content: Any) -> list[dict[str, Any]]:
         blocks.append({"type": "text", "text": refusal})
     # The API itself returns empty texts, and refuses them when they come back.
     blocks = [block for block in blocks if not _is_blank(block)]
-    if details := message.get("reasoning_details"):  # thinking goes back first, and unchanged
-        blocks = [*map(dict, details), *blocks]
+    blocks = [*map(dict, details), *blocks]  # thinking goes back first, and unchanged
     if message.get("tool_calls"):
         for call_id, function in calls_of(message):
             arguments = tool_input(function.get("arguments"))

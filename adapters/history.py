@@ -25,7 +25,6 @@ __all__ = [
     "own_reasoning",
     "parts_of",
     "remarks",
-    "shorter_ids",
     "strange_keys",
     "text_of",
     "tool_input",
@@ -150,29 +149,6 @@ def id_instead(call_id: str) -> str:
     return f"call_{sha256(call_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
-def shorter_ids(messages: Sequence[Mapping[str, Any]], longest: int) -> list[Mapping[str, Any]]:
-    """The messages with another id in place of each id of a tool call that is too long for the provider.
-
-    Args:
-        messages: the conversation so far, as its user wrote it.
-        longest: the characters that an id may have.
-    """
-
-    def is_long(holder: Any, key: str) -> bool:
-        return isinstance(holder, Mapping) and isinstance(id_ := holder.get(key), str) and len(id_) > longest
-
-    turns: list[Mapping[str, Any]] = []
-    for turn in messages:
-        if "tool_call_id" in turn and is_long(turn, "tool_call_id"):
-            turn = {**turn, "tool_call_id": id_instead(turn["tool_call_id"])}
-        calls = turn.get("tool_calls")
-        if isinstance(calls, (list, tuple)) and any(is_long(call, "id") for call in calls):
-            calls = [{**call, "id": id_instead(call["id"])} if is_long(call, "id") else call for call in calls]
-            turn = {**turn, "tool_calls": calls}
-        turns.append(turn)
-    return turns
-
-
 def _id(holder: Mapping[str, Any], key: str) -> str | None:
     found = holder.get(key)
     if found is not None and not isinstance(found, str):
@@ -248,15 +224,20 @@ def text_of(part: Mapping[str, Any], key: str) -> str:
 def tool_input(arguments: Any) -> Mapping[str, Any]:
     """The arguments of a tool call as an object, for the protocols that want one.
 
+    What is no JSON object, as models write it now and then, goes back as it is inside of one, under the name that
+    Anthropic's guide to tools gives it: the conversation can go on, and the model sees what it wrote.
+
     Raises:
-        InvalidParameters: if the text is no JSON object, as models write it now and then.
+        InvalidParameters: if they are neither text nor a mapping.
     """
     if arguments is None or arguments == "":
         return {}
-    found = _parsed(arguments) if isinstance(arguments, str) else arguments
-    if not isinstance(found, Mapping):
-        refuse("messages", "the arguments of a tool call in the history are not valid JSON, or no object")
-    return found
+    if isinstance(arguments, Mapping):
+        return arguments
+    if not isinstance(arguments, str):
+        refuse("messages", f"the arguments of a tool call must be JSON text, not {type(arguments).__name__}")
+    found = _parsed(arguments)
+    return found if isinstance(found, Mapping) else {"INVALID_JSON": arguments}
 
 
 _OBJECT = msgspec.json.Decoder()

@@ -35,9 +35,21 @@ from .stream import Lines
 __all__ = ["OllamaCodec"]
 
 _KNOWN = frozenset(
-    {"role", "content", "images", "thinking", "tool_calls", "tool_call_id", "tool_name", "name", "refusal"}
+    {
+        "role",
+        "content",
+        "images",
+        "thinking",
+        "tool_calls",
+        "tool_call_id",
+        "tool_name",
+        "name",
+        "refusal",
+        "reasoning_details",
+    }
 )
 _PARTS = frozenset({"type", "text", "image_url", "refusal"})
+_THOUGHT = "ollama.thinking"  # the type of a detail that only Ollama reads
 _HEADERS: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
 _EVENTS: Headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson", "Accept-Encoding": "identity"}
 
@@ -88,7 +100,7 @@ class OllamaCodec(HttpCodec):
         return _EVENTS if stream else _HEADERS
 
     def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
-        messages, foreign = own_reasoning(request.messages, ())
+        messages, foreign = own_reasoning(request.messages, (_THOUGHT,))
         return {
             "model": request.model,
             "messages": _conversation(messages),
@@ -116,6 +128,7 @@ class OllamaCodec(HttpCodec):
             native_finish_reason=line.done_reason,
             usage=_usage(line),
             logprobs=_logprobs(line),
+            reasoning_details=_details(reasoning),
             provider=self.provider,
             model=line.model or "",
             raw=lambda: any_json(body),
@@ -126,7 +139,7 @@ class OllamaCodec(HttpCodec):
 
 
 class _Decoder(StreamDecoder):
-    __slots__ = ("_calls", "_mend", "_named", "_provider")
+    __slots__ = ("_calls", "_mend", "_named", "_provider", "_thoughts")
 
     def __init__(self, provider: str) -> None:
         super().__init__(Lines())
@@ -134,6 +147,7 @@ class _Decoder(StreamDecoder):
         self._mend = Menders()
         self._named = False
         self._calls = 0
+        self._thoughts: list[str] = []
 
     def _take(self, frame: bytes, chunks: list[Chunk]) -> None:
         line = from_json(_LINE, frame)
@@ -146,6 +160,7 @@ class _Decoder(StreamDecoder):
                 chunk.text = self._mend.text(message.content)
             if message.thinking:
                 chunk.reasoning = self._mend.reasoning(message.thinking)
+                self._thoughts.append(chunk.reasoning)
             if message.tool_calls:
                 chunk.tool_calls = _calls(message.tool_calls, self._calls)
                 for part in chunk.tool_calls:  # they come whole
@@ -161,8 +176,14 @@ class _Decoder(StreamDecoder):
             chunk.finish_reason = _finish(line, self._calls > 0)
             chunk.native_finish_reason = line.done_reason
             self._mend.finish(chunk)
+            chunk.reasoning_details = _details("".join(self._thoughts))
             self.done = True
         chunks.append(chunk)
+
+
+def _details(thinking: str) -> list[dict[str, str]]:
+    """The thinking as it goes back: models that think go on from it when they get the results of tools."""
+    return [{"type": _THOUGHT, "thinking": thinking}] if thinking else []
 
 
 def _finish(line: _Line, calls: bool) -> str:
@@ -209,6 +230,9 @@ def _conversation(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
         if calls:
             turn["tool_calls"] = [_asked(call_id, function) for call_id, function in calls]
             names.update((call_id, function.get("name")) for call_id, function in calls)
+        thoughts = [detail["thinking"] for detail in message.get("reasoning_details") or ()]
+        if thoughts:
+            turn["thinking"] = "".join(thoughts)
         for own in ("thinking", "images"):  # as Ollama's own client writes them
             if message.get(own):
                 turn[own] = [*turn.get(own, ()), *message[own]] if own == "images" else message[own]

@@ -16,8 +16,9 @@ from msgspec.json import Decoder
 from ..pipeline import Chunk, Reply, Request, ToolCall, ToolCallDelta, Usage
 from .classify import classify_event
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
-from .history import own_reasoning, remarks, shorter_ids
+from .history import own_reasoning, remarks
 from .mending import Menders, mended, mended_all
+from .openai_request import fit_openai
 from .openai_wire import Answer, Call, Choice, Message
 from .params import Schema
 from .schemas import OPENAI
@@ -47,7 +48,6 @@ _FINISH: Mapping[str, str] = {
 }
 
 
-_LONGEST_ID = 40  # characters of a tool call's id: "Expected a string with maximum length 40"
 _ANSWER = Decoder(Answer)
 _JSON: Headers = {"Content-Type": "application/json", "Accept": "application/json"}
 _EVENTS: Headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "Accept-Encoding": "identity"}
@@ -76,9 +76,10 @@ class OpenAICodec(HttpCodec):
 
     def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
         messages, foreign = own_reasoning(request.messages, self.reasoning_kinds)
-        if self.schema is OPENAI:
-            messages = shorter_ids(messages, _LONGEST_ID)
         body = {"model": request.model, "messages": messages, **self.schema.to_wire(request.params)}
+        changes = remarks(foreign)
+        if not self.schema.lenient and self.provider == "openai":
+            fit_openai(body, changes)
         if "n" in body and body["n"] != 1:
             refuse("n", "`n` must be 1: a reply holds one answer; ask again for another")
         if request.stream:
@@ -88,9 +89,7 @@ class OpenAICodec(HttpCodec):
                 body["stream_options"] = {"include_usage": True, **(options if isinstance(options, Mapping) else {})}
         elif "stream_options" in body:
             refuse("stream_options", "`stream_options` is only for streams: leave it out, or set stream=True")
-        if self.schema is OPENAI and _lacks_the_word(body):
-            refuse("response_format", "OpenAI's 'json_object' needs the word 'json' somewhere in the messages")
-        return body, remarks(foreign)
+        return body, changes
 
     def reply(self, body: bytes) -> Reply:
         answer = from_json(_ANSWER, body)
@@ -247,14 +246,6 @@ class ChatDecoder(StreamDecoder):
 
 def _broken(choice: Choice, provider: str) -> Exception:
     return in_stream(provider, to_json({"error": choice.error or {"message": "the provider reported an error"}}))
-
-
-def _lacks_the_word(body: Mapping[str, Any]) -> bool:
-    """Whether 'json_object' is asked for without the word in the messages, which the API answers with a 400."""
-    form = body.get("response_format")
-    if not isinstance(form, Mapping) or form.get("type") != "json_object":
-        return False
-    return not any("json" in text.lower() for text in texts_of(body["messages"]))
 
 
 def _native(choice: Choice) -> str | None:

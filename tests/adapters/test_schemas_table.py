@@ -72,7 +72,7 @@ reasoning_format     -        -        -          -        none|deepseek|deepsee
 thinking             -        ok       -          -        -           -
 verbosity            low|medium|high - low|medium|high|xhigh|max - -   -
 
-stream_options       ok       -        -          -        ok          -
+stream_options       ok       -        ok         -        ok          -
 user                 ok       ok       ok         -        -           -
 safety_identifier    ok       -        -          -        -           -
 metadata             ok       ok       ok         -        -           -

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from mainstay.adapters.claude import ClaudeCodec
 from mainstay.adapters.ollama import OllamaCodec
 from mainstay.adapters.openai import OpenAICodec
+from mainstay.adapters.openrouter import OpenRouterCodec
+from mainstay.adapters.schemas import OPENAI_COMPATIBLE
 from mainstay.pipeline import Reply, Request
 from support.codecs import CodecBench
 
@@ -142,3 +146,135 @@ def test_newer_models_begin_no_answer_and_say_so_before_anything_is_sent() -> No
         "claude-opus-4-7 begins no answer for you: the last message must be the user's",
     )
     assert not CODEC.check(Request("claude-opus-4-7", [*prefill, {"role": "user", "content": "?"}]))
+
+
+SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "Rome"}}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result"}]}
+CITED = {
+    "type": "text",
+    "text": "It is sunny.",
+    "citations": [{"type": "web_search_result_location", "cited_text": "s"}],
+}
+SECOND = {"type": "thinking", "thinking": "And now?", "signature": "c2Vj"}
+SAID = {"type": "text", "text": "I shall look."}
+INTERLEAVED = [THOUGHT, SAID, SECOND, CALL]
+PAUSED = [SAID, SEARCH, FOUND, CITED]
+
+
+def streamed(blocks: list[dict[str, Any]], stop: str) -> bytes:
+    parts = [event("message_start", message={"id": "msg_1", "model": "claude-x-1", "usage": {"input_tokens": 9}})]
+    for index, whole in enumerate(blocks):
+        match whole["type"]:
+            case "text":
+                start = {"type": "text", "text": ""}
+                deltas = [{"type": "text_delta", "text": piece} for piece in (whole["text"][:4], whole["text"][4:])]
+                deltas += [{"type": "citations_delta", "citation": one} for one in whole.get("citations", ())]
+            case "thinking":
+                start = {"type": "thinking", "thinking": "", "signature": ""}
+                deltas = [
+                    {"type": "thinking_delta", "thinking": whole["thinking"]},
+                    {"type": "signature_delta", "signature": whole["signature"]},
+                ]
+            case "tool_use" | "server_tool_use":
+                start, text = {**whole, "input": {}}, json.dumps(whole["input"])
+                deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", text[:5], text[5:])]
+            case _:
+                start, deltas = whole, []
+        parts.append(block(index, start, *deltas))
+    parts += [event("message_delta", delta={"stop_reason": stop}, usage={"output_tokens": 20}), event("message_stop")]
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(("blocks", "stop"), [(INTERLEAVED, "tool_use"), (PAUSED, "pause_turn")])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_whose_order_means_something_goes_back_whole(
+    blocks: list[dict[str, Any]], stop: str, stream: bool
+) -> None:
+    if stream:
+        reply = BENCH.read(streamed(blocks, stop))
+    else:
+        reply = CODEC.decode(200, {}, json.dumps({"content": blocks, "stop_reason": stop}).encode())
+    assert reply.text == "".join(one["text"] for one in blocks if one["type"] == "text")
+    sent = BENCH.body([{"role": "user", "content": "?"}, reply.message])
+    assert sent["messages"][1] == {"role": "assistant", "content": blocks}
+    for codec in (OpenAICodec(), OllamaCodec()):
+        call = codec.encode(Request("m", [{"role": "user", "content": "?"}, reply.message]))
+        assert b"srvtoolu" not in call.body
+        assert reply.text.encode() in call.body
+        assert call.changes["messages"] == "reasoning of other providers left out (1)"
+
+
+def test_tools_that_another_model_called_without_thinking_are_answered_without_it() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "Sunny"},
+    ]
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
+    made = CODEC.encode(Request("claude-sonnet-4-5", turns, thinking))
+    assert "thinking" not in json.loads(made.body)
+    assert made.changes["thinking"].startswith("left out: the tools were called without thinking")
+    thought = {**turns[1], "reasoning_details": [THOUGHT]}
+    kept = CODEC.encode(Request("claude-sonnet-4-5", [turns[0], thought, turns[2]], thinking))
+    assert json.loads(kept.body)["thinking"] == thinking["thinking"]
+    later = CODEC.encode(Request("claude-sonnet-4-5", [*turns, {"role": "user", "content": "And now?"}], thinking))
+    assert "thinking" in json.loads(later.body)
+
+
+@pytest.mark.parametrize("arguments", ["[1]", '{"x": NaN}', '{"city": "Ro', "none"])
+@pytest.mark.parametrize("codec", [CODEC, OllamaCodec()], ids=["claude", "ollama"])
+def test_arguments_that_are_no_object_do_not_end_a_conversation(
+    codec: ClaudeCodec | OllamaCodec, arguments: str
+) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    sent = json.loads(codec.encode(Request("claude-sonnet-4-5", turns)).body)["messages"][1]
+    given = sent["content"][0]["input"] if codec is CODEC else sent["tool_calls"][0]["function"]["arguments"]
+    assert given == {"INVALID_JSON": arguments}
+
+
+MARK = {"type": "ephemeral"}
+MARKED: list[dict[str, Any]] = [
+    {"role": "system", "content": [{"type": "text", "text": "Rules", "cache_control": MARK}]},
+    {"role": "user", "content": "Hi", "cache_control": MARK},
+    {"role": "tool", "tool_call_id": "c", "content": "no", "is_error": True},
+]
+
+
+def test_openai_gets_no_marks_that_only_others_know_and_the_reply_will_say_so() -> None:
+    tool = {"type": "function", "function": {"name": "f"}, "cache_control": MARK}
+    call = OpenAICodec().encode(Request("gpt-4o", MARKED, {"tools": [tool]}))
+    sent = json.loads(call.body)
+    assert sent["messages"] == [
+        {"role": "system", "content": [{"type": "text", "text": "Rules"}]},
+        {"role": "user", "content": "Hi"},
+        {"role": "tool", "tool_call_id": "c", "content": "no"},
+    ]
+    assert sent["tools"] == [{"type": "function", "function": {"name": "f"}}]
+    assert call.changes["messages"] == "`cache_control`, `is_error` left out, which OpenAI has no words for"
+    assert call.changes["tools"] == "`cache_control` left out, which OpenAI has no words for"
+    assert "cache_control" in MARKED[1]
+
+
+def test_others_that_speak_like_openai_get_them_as_they_are() -> None:
+    for codec in (OpenAICodec(OPENAI_COMPATIBLE, "someone"), OpenRouterCodec()):
+        call = codec.encode(Request("m", MARKED))
+        assert json.loads(call.body)["messages"] == MARKED
+        assert not call.changes
+
+
+def test_ollamas_thinking_goes_back_to_it_and_to_nobody_else() -> None:
+    codec = OllamaCodec()
+    lines = [
+        {"model": "m", "message": {"content": "", "thinking": "Let me "}, "done": False},
+        {"model": "m", "message": {"content": "", "thinking": "see."}, "done": False},
+        {"model": "m", "message": {"content": "Yes."}, "done": True, "done_reason": "stop"},
+    ]
+    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    whole = {"model": "m", "message": {"content": "Yes.", "thinking": "Let me see."}, "done": True}
+    for reply in (CodecBench(codec, "m").read(data), codec.decode(200, {}, json.dumps(whole).encode())):
+        turns = [{"role": "user", "content": "?"}, reply.message]
+        sent = json.loads(codec.encode(Request("m", turns)).body)["messages"][1]
+        assert sent == {"role": "assistant", "content": "Yes.", "thinking": "Let me see."}
+        assert "Let me see." not in CODEC.encode(Request("claude-x", turns)).body.decode()
