@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..pipeline import Clock, Timeouts
+from ..pipeline import Clock, ProviderError, Request, Timeouts
 from .adapter import Adapter
 from .llama_process import LlamaProcessCodec, Template
 from .process import ProcessTransport
 
 if TYPE_CHECKING:
+    from .incoming import Incoming
     from .probing import Model, Probe
 
 __all__ = ["LlamaCppProcess"]
@@ -83,3 +84,13 @@ class LlamaCppProcess(Adapter):
         from .model_files import FileInquiry
 
         return FileInquiry(self, model or self.model, timeout, clock).probe()
+
+    def _tell(
+        self, error: ProviderError, cause: BaseException | None, request: Request, incoming: Incoming | None
+    ) -> ProviderError:
+        """As Adapter has it. The program often loses its last words, on why it has no model: the file still tells."""
+        if error.reason in ("exit", "model_load"):
+            from .model_files import fault_of
+
+            error = fault_of(request.model) or error
+        return super()._tell(error, cause, request, incoming)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from typing import cast
 
-from ..pipeline import ErrorClass, ModelNotFound, Unavailable
+from ..pipeline import ErrorClass, ModelNotFound, ProviderError, Unavailable
 from .endpoints import Model
 from .hints import hint_for
 from .probing import Inquiry, Probe
 from .process import ProcessTransport
 
-__all__ = ["FileInquiry"]
+__all__ = ["FileInquiry", "fault_of"]
 
 _MAGIC = b"GGUF"  # the first four bytes of every such file, by its specification
 
@@ -30,6 +30,15 @@ class FileInquiry(Inquiry):
         cast(ProcessTransport, self._adapter.transport).find()
         found = _model_in(self._model) if self._model else None
         return Probe(self._clock.now() - self._start, False, found)
+
+
+def fault_of(path: str) -> ProviderError | None:
+    """Why no program could load the model in that file, or None if nothing is to be seen from here."""
+    try:
+        _model_in(path)
+    except ProviderError as error:
+        return error
+    return None
 
 
 def _model_in(path: str) -> Model:

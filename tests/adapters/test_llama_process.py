@@ -415,6 +415,29 @@ class TestAdapter:
         assert (error.partial.text if error.partial else None) == ("par" if stream else None)
 
     @MODES
+    @pytest.mark.parametrize("last_words", ["", "0.00.008.031 E cmn  common_init_: failed to load model 'x'"])
+    def test_a_file_tells_what_the_program_could_not(
+        self, fake: Callable[..., FakeLlama], tmp_path: Path, stream: bool, last_words: str
+    ) -> None:
+        llama = fake(f"{last_words!r} and log({last_words!r}); sys.exit(1)")
+        broken, good = tmp_path / "broken.gguf", tmp_path / "good.gguf"
+        broken.write_bytes(b"not a model")
+        good.write_bytes(b"GGUF\x03\x00\x00\x00")
+        found = []
+        with adapter_for(llama) as adapter:
+            for path in (tmp_path / "none.gguf", broken, good):
+                with pytest.raises(ProviderError) as caught:
+                    reply = adapter(Request(str(path), PROMPT, stream=stream))
+                    reply.read()
+                assert (caught.value.provider, caught.value.model) == ("llama_cpp", str(path))
+                found.append((caught.value.error_class, caught.value.reason))
+        assert found == [
+            (ErrorClass.MODEL_NOT_FOUND, "model"),
+            (ErrorClass.UNAVAILABLE, "bad_model_file"),
+            (ErrorClass.UNAVAILABLE, "model_load" if last_words else "exit"),
+        ]
+
+    @MODES
     def test_an_error_never_shows_the_prompt(self, fake: Callable[..., FakeLlama], stream: bool) -> None:
         with adapter_for(fake("log('error: invalid argument: ' + given.decode()); sys.exit(1)")) as adapter:
             error = failure(adapter, stream)
