@@ -281,7 +281,7 @@ def classify_process(
             return None
     number = exit_code or 0
     error_class, reason = EXITS.get(number, (ErrorClass.UNAVAILABLE, "crashed" if not 0 <= number <= 128 else "exit"))
-    return _ended(provider, error_class, reason, lines[-1][0] if lines else "", "")
+    return _ended(provider, error_class, reason, lines[-1][0] if lines else f"exit code {exit_code}", "")
 
 
 def _ended(provider: str, error_class: ErrorClass, reason: str, line: str, hint: str) -> ProviderError:

@@ -419,6 +419,13 @@ def test_processes(code: int | None, stderr: str, error_class: ErrorClass, reaso
     assert (error.error_class, error.reason) == (error_class, reason)
 
 
+@pytest.mark.parametrize("code", [1, -11, 255])
+def test_a_process_that_says_nothing_shows_its_exit_code(code: int) -> None:
+    error = classify_process("llama_cpp", code, "")
+    assert error is not None
+    assert error.detail == f"exit code {code}"
+
+
 def test_a_process_that_ended_well() -> None:
     assert classify_process("llama_cpp", 0, "0.1 I loaded\nerror is a word of the prompt") is None
     assert classify_process("llama_cpp", None, "") is None
