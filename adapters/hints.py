@@ -8,7 +8,7 @@ from typing import Final
 
 from ..pipeline import ErrorClass
 
-__all__ = ["hint_for", "with_model"]
+__all__ = ["hint_for", "hint_for_probe", "with_model"]
 
 _KEYS: Final[Mapping[str, str]] = {
     "openai": "check OPENAI_API_KEY",
@@ -70,6 +70,19 @@ _REASONS: Final[Mapping[str, str]] = {
     "account_disabled": "the account is disabled; ask the provider",
     "truncated_stream": "",
 }
+# A probe asks the simplest question there is: whatever goes wrong with it, its asker wants to know what to do.
+_PROBED: Final[Mapping[ErrorClass | str, str]] = {
+    **dict.fromkeys(
+        ("connection", "connection_refused", "connection_reset", "unreachable"),
+        "check the base URL, and whether the server is running",
+    ),
+    "malformed_response": "check the base URL: what answers there may be something else",
+    "not_supported": "",  # said in full where it is raised
+    ErrorClass.TIMEOUT: "check the base URL and the network, or allow more time",
+    ErrorClass.RATE_LIMIT: "wait, or ask the provider for a higher limit",
+    ErrorClass.UNAVAILABLE: "the server is in trouble: see the provider's status page, or its log",
+    ErrorClass.INVALID_REQUEST: "check the base URL: the server may not speak this protocol",
+}
 _PULL = "run `ollama pull "
 _MODEL_NAME = re.compile(r"""model:? ?["'`]([\w./:@-]{1,100})["'`]""", re.I)
 
@@ -99,6 +112,11 @@ def hint_for(provider: str, error_class: ErrorClass, reason: str, message: str) 
     if error_class is ErrorClass.QUOTA:
         return _CREDIT.get(provider, "see credit and limits in the provider's account settings")
     return ""
+
+
+def hint_for_probe(error_class: ErrorClass, reason: str) -> str:
+    """The hint for a probe that failed, where the error in itself has none."""
+    return _PROBED.get(reason, _PROBED.get(error_class, ""))
 
 
 def with_model(hint: str, model: str) -> str:

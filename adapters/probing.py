@@ -19,7 +19,7 @@ from .adapter import Adapter
 from .classify import classify_response
 from .codec import HttpCall, HttpCodec
 from .endpoints import Endpoints, Model, endpoints_of, field_of, model_of
-from .hints import hint_for
+from .hints import hint_for, hint_for_probe
 from .incoming import WAITED, Incoming
 from .shapes import any_json, malformed
 
@@ -149,6 +149,7 @@ class Inquiry:
             failure, cause = error, error.__cause__
         if isinstance(failure, TimedOut) and failure.reason == WAITED:
             failure = TimedOut(f"timed out: no answer within {self._timeout:g} s", reason="total")
+        failure.hint = failure.hint or hint_for_probe(failure.error_class, failure.reason)
         try:
             # No prompt is under way: a request without messages has only the model to tell.
             raise adapter._tell(failure, cause, Request(self._model, (), _call=Call(self._clock)), self._incoming)

@@ -254,6 +254,27 @@ def test_a_server_that_is_not_there_is_told_with_what_to_do(serve: Serve) -> Non
     assert (error.reason, error.hint) == ("connection_refused", "is ollama running? start it with `ollama serve`")
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "hint"),
+    [
+        (200, b"<html><title>Log in</title></html>", "base URL"),
+        (200, [], "base URL"),
+        (200, {}, "base URL"),
+        (400, {"error": {"message": "no"}}, "base URL"),
+        (408, b"", "time"),
+        (429, {"error": {"message": "Rate limit reached"}}, "wait"),
+        (500, b"oops", "status page"),
+        (503, b"", "status page"),
+    ],
+)
+def test_a_probe_that_fails_always_says_what_to_do(answer: Serve, status: int, body: Any, hint: str) -> None:
+    assert hint in failure(answer("openai", {"/models": (status, body)}, api_key=KEY).probe).hint
+
+
+def test_a_provider_that_is_not_there_is_told_with_what_to_do(serve: Serve) -> None:
+    assert "whether the server is running" in failure(serve("openai", refusing=True).probe).hint
+
+
 def test_a_path_that_a_server_does_not_have_is_told_by_its_url(answer: Serve) -> None:
     error = failure(answer("openai", {}).models)
     assert (error.error_class, error.reason) == (ErrorClass.INVALID_REQUEST, "bad_endpoint")
@@ -297,6 +318,7 @@ def test_a_protocol_that_has_no_questions_says_so(serve: Serve) -> None:
     error = failure(Adapter(Plain(), serve("openai").transport).probe)
     assert (error.reason, error.provider) == ("not_supported", "mine")
     assert "Mine cannot be asked for its models" in str(error)
+    assert not error.hint
 
 
 # -- probe -----------------------------------------------------------------------------------------------------
