@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,7 +19,7 @@ __all__ = ["duration", "wait_from_body", "wait_from_headers", "wait_from_text"]
 
 _GO = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|[smhd])")
 _SENTENCE = re.compile(
-    r"(?:try again|retry|retrying|wait|resets?|available again)(?: again| your request)?\W{1,3}"
+    r"(?:try again|retry|retrying|wait|resets?|available(?: again)?)(?: again| your request)?\W{1,3}"
     r"(?:in|after|for|at least)?\s?(?:about |approximately |at least )?"
     r"((?:\d{1,12}(?:\.\d{1,12})?\s?"
     r"(?:milliseconds?|ms|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|[smhd])(?![a-z]),?\s?(?:and )?){1,4})",
@@ -32,7 +32,7 @@ _INSTANT = re.compile(
     re.I,
 )
 _EPOCH_MS = 1e11  # an epoch time above it is in milliseconds
-_EPOCH = 1e9  # a "reset" above it is an instant, below it a number of seconds
+_EPOCH = 1e9  # a wait above it is an instant, below it a number of seconds
 _UNITS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BODY_KEYS = ("retry_after", "retry_after_seconds", "retryafter", "retry_after_s", "resets_in_seconds", "retrydelay")
 _BODY_INSTANTS = ("resets_at", "reset_at")
@@ -59,7 +59,12 @@ def duration(text: str) -> float | None:
         return plain
     if not re.fullmatch(r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|[smhd]))+", text):
         return None
-    return seconds(sum(float(number) * _UNITS[unit] for number, unit in _GO.findall(text)))
+    return _sum((number, _UNITS[unit]) for number, unit in _GO.findall(text))
+
+
+def _sum(parts: Iterable[tuple[str, float]]) -> float | None:
+    """Seconds, without what binary fractions add to them: 86 ms are 0.086."""
+    return seconds(round(sum(float(number) * unit for number, unit in parts), 9))
 
 
 def wait_from_headers(headers: Mapping[str, str], now: float | None = None) -> float | None:
@@ -116,7 +121,7 @@ def wait_from_text(text: str, now: float | None = None) -> float | None:
     """The wait that a sentence states: "Please try again in 6m0s", "retry after 20 seconds"."""
     found = _SENTENCE.search(text)
     if found:
-        return seconds(sum(float(number) * _unit(unit) for number, unit in _PART.findall(found[1])))
+        return _sum((number, _unit(unit)) for number, unit in _PART.findall(found[1]))
     instant = _INSTANT.search(text)
     if instant:
         return _until(f"{instant[1]}T{instant[2] or '00:00'}{instant[3] or '+00:00'}", _clock({}, now))
@@ -143,7 +148,7 @@ def _clock(headers: Mapping[str, str], now: float | None) -> Callable[[], float]
 def _retry_after(value: str, clock: Callable[[], float]) -> float | None:
     plain = duration(value)
     if plain is not None:
-        return plain
+        return _left(plain, clock)
     date = _http_date(value)
     return None if date is None else max(0.0, date - clock())
 
@@ -159,13 +164,15 @@ def _http_date(value: str) -> float | None:
 
 
 def _reset(value: str, clock: Callable[[], float]) -> float | None:
-    number = seconds(value)
-    if number is not None and number > _EPOCH:
-        return max(0.0, (number / 1000 if number > _EPOCH_MS else number) - clock())
-    if number is not None:
-        return number
     wait = duration(value)
-    return _until(value, clock) if wait is None else wait
+    return _until(value, clock) if wait is None else _left(wait, clock)
+
+
+def _left(number: float, clock: Callable[[], float]) -> float:
+    """The seconds, also where they are an instant, in seconds or milliseconds since the epoch."""
+    if number <= _EPOCH:
+        return number
+    return max(0.0, (number / 1000 if number > _EPOCH_MS else number) - clock())
 
 
 def _until(value: str, clock: Callable[[], float]) -> float | None:

@@ -137,6 +137,14 @@ TRAPS: list[tuple[str, int, Any, ErrorClass, str]] = [
     ("claude", 404, _claude("not_found_error", "Not Found"), BAD, "bad_endpoint"),
     ("claude", 500, _claude("overloaded_error", "Overloaded"), U, "overloaded"),
     ("claude", 529, _claude("overloaded_error", "Overloaded"), U, "overloaded"),
+    (
+        "openrouter",
+        429,
+        _router(429, "Rate limit exceeded: limit_rpm/acme/m. High demand for acme/m: 8 requests per minute."),
+        R,
+        "requests",
+    ),
+    ("openai-compatible", 429, {"message": "Model is busy: high demand, please retry shortly"}, U, "overloaded"),
     ("openrouter", 403, _router(403, "flagged", reasons=["x"], flagged_input="rate limit"), BAD, "content_filter"),
     ("openrouter", 403, _router(403, "Your key may not do this"), A, "permission"),
     ("openrouter", 400, _router(400, "acme/x is not a valid model ID"), M, "model"),
@@ -461,6 +469,8 @@ def _wait(headers: dict[str, str], body: Any = "", status: int = 429, **more: An
             10,
         ),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1696004827000"}, 30),
+        ({"retry-after": "1696004827"}, 30),
+        ({"retry-after": "1696004827000"}, 30),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "-3"}, None),
@@ -483,6 +493,7 @@ def test_waits_from_headers(headers: dict[str, str], seconds: float | None) -> N
         ("Please retry after 6 seconds.", 6),
         ("Please wait 42567 seconds before retrying.", 42567),
         ("try again in about 2 minutes", 120),
+        ("Request was throttled. Expected available in 20 seconds.", 20),
         ("or try again in 3 days 4 hours 5 minutes.", 273900),
         ("Please try again later.", None),
         ("Try again with 4 messages", None),
@@ -490,6 +501,11 @@ def test_waits_from_headers(headers: dict[str, str], seconds: float | None) -> N
 )
 def test_waits_from_sentences(text: str, seconds: float | None) -> None:
     assert _wait({}, _openai(f"Rate limit reached. {text}")) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_milliseconds_are_no_binary_fractions() -> None:
+    assert _wait({}, _openai("Please try again in 86ms.")) == 0.086
+    assert _wait({"retry-after": "86ms"}) == 0.086
 
 
 def test_waits_from_bodies() -> None:
