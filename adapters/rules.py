@@ -1,48 +1,22 @@
 """What providers' errors mean, as tables: codes, words in messages, statuses.
 
-A rule is a row. Where a provider's own meaning differs from everybody's, the row stands in that provider's table
+Where a provider's own meaning differs from everybody's, the row stands in that provider's table
 (`provider_rules.py`), which goes first. Rows were collected from the providers' API references and from the texts
 that their servers are known to send; `verdict.py` has the one order in which they are asked.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from ..pipeline import ErrorClass
+from .rule import Rule
 
 __all__ = ["GENERIC", "Rule"]
 
 A, Q, R = ErrorClass.AUTHENTICATION, ErrorClass.QUOTA, ErrorClass.RATE_LIMIT
 T, U = ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE
 M, I = ErrorClass.MODEL_NOT_FOUND, ErrorClass.INVALID_REQUEST  # noqa: E741 - the letters of one table
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row: what an error means if it looks like this.
-
-    Args:
-        error_class: one of the seven classes.
-        reason: a finer word, such as "context_length".
-        codes: codes or types of the provider that mean exactly this, in lower case. They beat everything.
-        markers: words in the provider's message, in lower case; a tuple in place of a string is several words
-            that must all be there, in this order. They beat `kinds` and the status.
-        kinds: types that say little more than a status does ("rate_limit_error"). They only beat the status.
-        statuses: the HTTP statuses that the rule is for, 0 for "none known"; empty is any, except that the markers
-            of a rule for all about the caller's fault then do not overrule a 5xx (`verdict.py`).
-        hint: what a person should do; "" leaves it to the table of hints.
-    """
-
-    error_class: ErrorClass
-    reason: str
-    codes: tuple[str, ...] = ()
-    markers: tuple[str | tuple[str, ...], ...] = ()
-    kinds: tuple[str, ...] = ()
-    statuses: tuple[int, ...] = ()
-    hint: str = ""
-
 
 # Statuses under which "timed out" in a message is about the server, not about an image that it should have fetched.
 _SERVER = (0, 200, 403, 408, 424, 429, 498, 499, 500, 502, 503, 504, 520, 522, 524, 529)

@@ -619,6 +619,17 @@ def test_rules_of_the_user_go_first() -> None:
     assert error.error_class is U
 
 
+@pytest.mark.parametrize("name", ["codes", "markers", "kinds"])
+def test_a_rule_that_could_not_mean_what_it_says_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be a tuple"):
+        Rule(Q, "mine", **{name: "one string"})
+    for wrong in ("Quota Used Up", ""):
+        with pytest.raises(ValueError, match=f"{name} must be words in lower case"):
+            Rule(Q, "mine", **{name: ("fine", wrong)})
+    with pytest.raises(ValueError, match="must be words in lower case"):
+        Rule(Q, "mine", markers=(("two", "Words"),))
+
+
 def test_safe_detail() -> None:
     prompt = "Tell me about the secret recipe of my grandmother"
     assert safe_detail("bad value at the secret recipe of", [], [prompt]) == ""
