@@ -22,6 +22,7 @@ from .stream import SSE, Event
 __all__ = [
     "FINISH",
     "OWN_DETAILS",
+    "SERVER_BLOCKS",
     "THOUGHTS",
     "WHOLE",
     "ClaudeDecoder",
@@ -45,6 +46,10 @@ WHOLE = "claude.content"
 """The type of a detail that holds all blocks of an answer, because their order means something."""
 
 OWN_DETAILS = (*THOUGHTS, WHOLE)
+SERVER_BLOCKS = ("_tool_use", "_tool_result")
+"""How the types of blocks end that Anthropic's own tools make; "tool_use" itself, and its result, are the caller's."""
+
+_SERVERS = 9
 _USUAL = {"thinking": 0, "redacted_thinking": 0, "text": 1, "tool_use": 2}
 # What of a block comes piece by piece, by its type; of a call it is the text of an object.
 _GROWING = {"text": "text", "thinking": "thinking"}
@@ -69,12 +74,19 @@ def details_of(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What has to go back unchanged: the thinking, or all blocks where a message could not tell their order.
 
     A message tells thinking, then text, then tool calls. An answer that thinks between its tool calls, or in which
-    Anthropic's own tools were used, is more than that; and one that was paused is gone on with as it is.
+    Anthropic's own tools were used, is more than that; and one that was paused is gone on with as it is. A block of a
+    kind that nobody knows yet is left out: whether it arrived whole cannot be told.
     """
-    ranks = [_USUAL.get(str(block.get("type")), -1) for block in blocks]
-    if -1 in ranks or ranks != sorted(ranks):
+    known = [(rank, block) for block in blocks if (rank := _rank(block)) is not None]
+    ranks, blocks = [rank for rank, _ in known], [block for _, block in known]
+    if _SERVERS in ranks or ranks != sorted(ranks):
         return [{"type": WHOLE, "content": [mended_all(block) for block in blocks]}]
     return [mended_all(block) for block in blocks if block.get("type") in THOUGHTS]
+
+
+def _rank(block: Mapping[str, Any]) -> int | None:
+    kind = str(block.get("type"))
+    return _SERVERS if kind.endswith(SERVER_BLOCKS) else _USUAL.get(kind)
 
 
 class _Block:
@@ -131,7 +143,7 @@ class ClaudeDecoder(StreamDecoder):
                 if delta.get("type") == "text_delta":  # what nearly every event is
                     if words := words_of(delta, "text"):
                         chunks.append(Chunk(self._mend.text(words)))
-                        if (block := self._blocks.get(event.index)) is not None:
+                        if (block := self._blocks.get(_place(event.index))) is not None:
                             block.grown.append(words)
                 else:
                     self._change(event.index, delta, chunks)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .claude_answer import WHOLE
+from .claude_answer import SERVER_BLOCKS, WHOLE
 from .history import address_of, answered_call, calls_of, data_image, id_instead, parts_of, text_of, tool_input
 from .shapes import refuse
 
@@ -24,7 +24,6 @@ _BLOCKS = frozenset(
     }
 )
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # "tool_use.id: String should match pattern"
-_SERVER_BLOCKS = ("_tool_use", "_tool_result")  # "server_tool_use", "web_search_tool_result": they go back as they came
 
 
 KEYS = frozenset(
@@ -109,7 +108,7 @@ def _block(part: Mapping[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
     if kind == "image_url":
         return _image(part)
-    if not isinstance(kind, str) or not (kind in _BLOCKS or kind.endswith(_SERVER_BLOCKS)):
+    if not isinstance(kind, str) or not (kind in _BLOCKS or kind.endswith(SERVER_BLOCKS)):
         refuse("messages", "Claude takes text, images, documents and blocks of its own, no other parts")
     return dict(part)
 

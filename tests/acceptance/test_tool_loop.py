@@ -48,6 +48,7 @@ SECOND_TURN: dict[str, list[dict[str, Any]]] = {
     "ollama": [
         {
             **ANSWERED,
+            "thinking": "They want two things.",
             "tool_calls": [
                 {"id": "call_1", "function": {"name": "weather", "arguments": {"city": "Rome"}}},
                 {"id": "call_2", "function": {"name": "time", "arguments": {}}},
