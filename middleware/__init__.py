@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
+    from .backoff import Backoff as Backoff
     from .breaker import Breaker as Breaker
     from .breaker import CircuitBreaker as CircuitBreaker
     from .budget import RetryBudget as RetryBudget
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from .health import Health as Health
     from .log import Log as Log
     from .presets import standard as standard
+    from .retry import Policy as Policy
     from .retry import Retry as Retry
     from .trace import Trace as Trace
     from .trace import TraceCall as TraceCall
     from .validate import Validate as Validate
 
 _HOMES = {
+    "Backoff": "backoff",
     "Breaker": "breaker",
     "CircuitBreaker": "breaker",
     "Circuits": "circuit",
@@ -29,6 +32,7 @@ _HOMES = {
     "Fallback": "fallback",
     "Health": "health",
     "Log": "log",
+    "Policy": "retry",
     "Retry": "retry",
     "RetryBudget": "budget",
     "Trace": "trace",
@@ -38,6 +42,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Backoff",
     "Breaker",
     "CircuitBreaker",
     "Circuits",
@@ -45,6 +50,7 @@ __all__ = [
     "Fallback",
     "Health",
     "Log",
+    "Policy",
     "Retry",
     "RetryBudget",
     "Trace",

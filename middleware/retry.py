@@ -10,13 +10,16 @@ clock. It is not started before a first try has failed: a call that succeeds nev
     RATE_LIMIT         while tries are left        Retry-After, never less; else full jitter
     all others         no
 
-`x-should-retry` overrides the first column. Any error may bring a Retry-After; it is honoured if it fits the
-patience and the deadline, otherwise the error is raised at once, with the number.
+A `Policy` replaces one row, for a class or for a finer reason; `x-should-retry` overrides the first column. Any error
+may bring a Retry-After; it is honoured if it fits the patience and the deadline, otherwise the error is raised at once,
+with the number.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tenacity import DoSleep, RetryCallState, Retrying
@@ -39,12 +42,38 @@ from ..pipeline import (
 )
 from ..pipeline.through import told_by
 from . import options
+from .backoff import Backoff
 from .budget import RetryBudget
 
-__all__ = ["Retry"]
+__all__ = ["Policy", "Retry"]
 
 # Jitter on top of a Retry-After, so that all who were told the same number do not come back together.
 _SPREAD = 0.1
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What to do about one kind of failure.
+
+    Args:
+        attempts: tries of a route that may end in it before it is enough, 1 or more; 1 never repeats, 2 repeats once.
+        backoff: the waits before a repetition; None repeats at once. A Retry-After comes first.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    attempts: int
+    backoff: Backoff | None = field(default_factory=Backoff)
+
+    def __post_init__(self) -> None:
+        options.count(self, "attempts", self.attempts)
+        if self.backoff is not None and not isinstance(self.backoff, Backoff):
+            raise TypeError(f"Policy(backoff=...) must be a Backoff or None, not {type(self.backoff).__name__}")
+
+
+_NEVER = Policy(1)
+_ONCE = Policy(2, None)
 
 
 @dataclass(frozen=True)
@@ -54,8 +83,10 @@ class Retry(Layer):
     Args:
         attempts: tries on the last or only route, 1 or more; 3, as the official clients.
         attempts_before_others: tries on a route while others are still untried, 1 or more; never more than `attempts`.
-        backoff: first backoff in seconds; it doubles with each try; 0.5 s, as the official clients.
-        backoff_max: longest backoff in seconds; 8 s, as the official clients.
+        backoff: the waits between tries; from 0.5 s to 8 s with full jitter, as the official clients.
+        policies: what differs for an error class or a reason, by name: `{"loading": Policy(30, Backoff.constant(2.0)),
+            "timeout": Policy(1)}`. A reason goes before its class; all tries of a route stay within `attempts`,
+            unless a policy says more.
         patience: seconds that are worth waiting while another route is there.
         max_wait: seconds that are worth waiting while none is; 120 s, as the official OpenAI client.
         budget: a RetryBudget, shared by being passed in; None sets no limit.
@@ -67,8 +98,8 @@ class Retry(Layer):
 
     attempts: int = 3
     attempts_before_others: int = 2
-    backoff: float = 0.5
-    backoff_max: float = 8.0
+    backoff: Backoff = field(default_factory=Backoff)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     patience: float = 2.0
     max_wait: float = 120.0
     budget: RetryBudget | None = None
@@ -79,13 +110,18 @@ class Retry(Layer):
     def __post_init__(self) -> None:
         options.count(self, "attempts", self.attempts)
         options.count(self, "attempts_before_others", self.attempts_before_others)
-        options.seconds(self, "backoff", self.backoff)
-        options.seconds(self, "backoff_max", self.backoff_max)
         options.seconds(self, "patience", self.patience, zero=True)
         options.seconds(self, "max_wait", self.max_wait, zero=True)
         options.identity(self)
-        if self.backoff > self.backoff_max:
-            raise ValueError(f"Retry(backoff={self.backoff:g}) is longer than backoff_max={self.backoff_max:g}")
+        if not isinstance(self.backoff, Backoff):
+            raise TypeError(f"Retry(backoff=...) must be a Backoff, such as Backoff(0.5, 8.0), not {self.backoff!r}")
+        if not isinstance(self.policies, Mapping):
+            raise TypeError(f"Retry(policies=...) must be a mapping, not {type(self.policies).__name__}")
+        for kind, policy in self.policies.items():
+            if not isinstance(kind, str) or not isinstance(policy, Policy):
+                raise TypeError(
+                    f"Retry(policies=...) must map error classes and reasons to a Policy, not {kind!r} to {policy!r}"
+                )
         if self.budget is not None and not isinstance(self.budget, RetryBudget):
             raise TypeError(f"Retry(budget=...) must be a RetryBudget, not {type(self.budget).__name__}")
 
@@ -107,34 +143,36 @@ class _Retrying:
         try:
             reply: Reply = yield request
         except ProviderError as error:
-            policy = _Policy(self._layer, call, error)
+            course = _Course(self._layer, call, error)
         else:
             return reply
         try:
             while True:
-                delay = policy.next_wait()
+                delay = course.next_wait()
                 if delay is None:
-                    raise policy.error
-                call.emit(RetryScheduled(self._route, policy.error, delay))
+                    raise course.error
+                call.emit(RetryScheduled(self._route, course.error, delay))
                 if delay > 0:
                     yield Sleep(delay)
                 try:
                     reply = yield request
                 except ProviderError as error:
-                    policy.note(error)
+                    course.note(error)
                 else:
                     return reply
         finally:
-            policy.forget()
+            course.forget()
 
 
-class _Policy:
-    """One call's answers to tenacity's three questions: `again`, `wait`, `stop`."""
+class _Course:
+    """How the tries of one call go: its answers to tenacity's three questions: `again`, `wait`, `stop`."""
 
     def __init__(self, layer: Retry, call: Call, error: ProviderError) -> None:
         self._layer = layer
         self._call = call
-        self._tries = self._refusals = self._timeouts = 0
+        self._tries = self._refusals = 0
+        self._kinds: Counter[str] = Counter()  # how many tries ended in each kind of failure
+        self._before = 0.0
         self._engine = Retrying(
             retry=self._again, wait=self._wait, stop=self._stop, retry_error_callback=lambda state: None
         )
@@ -156,7 +194,7 @@ class _Policy:
             self._refusals += 1
         else:
             self._tries += 1
-            self._timeouts += error.guidance.again is Again.ONCE
+            self._kinds[self._kind(error)] += 1
 
     def next_wait(self) -> float | None:
         """Seconds to wait before the next try; None if it is enough, and `error` is to be raised."""
@@ -168,6 +206,7 @@ class _Policy:
         if not isinstance(delay, DoSleep):  # which is a float
             return None
         self._state.prepare_for_next_attempt()
+        self._before = delay
         return delay
 
     def forget(self) -> None:
@@ -185,8 +224,17 @@ class _Policy:
             return True
         if error.retry is not None:
             return error.retry
-        again = error.guidance.again
-        return again is Again.BACKOFF or (again is Again.ONCE and self._timeouts == 1)
+        policy = self._policy(error)
+        return policy is None or self._kinds[self._kind(error)] < policy.attempts
+
+    def _kind(self, error: ProviderError) -> str:
+        """Under which name the error's policy stands, and its tries are counted."""
+        return error.reason if error.reason in self._layer.policies else error.error_class
+
+    def _policy(self, error: ProviderError) -> Policy | None:
+        """The policy for an error; None is the layer's own: its attempts, its backoff."""
+        given = self._layer.policies.get(self._kind(error))
+        return given or {Again.ONCE: _ONCE, Again.NO: _NEVER}.get(error.guidance.again)
 
     def _wait(self, state: RetryCallState) -> float:
         # Chosen once for each try, because `_stop` asks too: before the engine does, or after, by its version.
@@ -199,15 +247,20 @@ class _Policy:
         if error.retry_after:
             spread = min(_SPREAD * error.retry_after, self._limit - error.retry_after)
             return error.retry_after + clock.uniform(0.0, max(0.0, spread))
-        if error.guidance.again is Again.ONCE and self._timeouts == 1:
-            return 0.0
-        # 2.0 ** 1023 is the largest power that a float holds.
-        ceiling = min(layer.backoff_max, layer.backoff * 2.0 ** min(state.attempt_number - 1, 1000))
-        return clock.uniform(0.0, ceiling)
+        policy = self._policy(error)
+        backoff = layer.backoff if policy is None else policy.backoff
+        if backoff is None:
+            if self._kinds[self._kind(error)] == 1:
+                return 0.0
+            backoff = layer.backoff  # the provider wants it repeated more often than the policy does
+        return backoff.wait(state.attempt_number - 1, self._before, clock)
 
     def _stop(self, state: RetryCallState) -> bool:
         call, layer = self._call, self._layer
         allowed = layer.attempts
+        given = layer.policies.get(self._kind(self.error))
+        if given is not None:
+            allowed = max(allowed, given.attempts)
         if call.routes_left > 0:
             allowed = min(allowed, layer.attempts_before_others)
         if self._tries >= allowed or self._refusals >= allowed:

@@ -153,7 +153,7 @@ def test_a_rate_limit_on_the_last_route_is_waited_for(either_world: Any, ask: Re
 def test_a_deadline_cuts_the_sleeps_of_all_retries_together(either_world: Any, ask: Request) -> None:
     leaf = either_world.leaf(Unavailable())
     clock = VirtualClock()
-    layers = [Deadline(1.0), Retry(attempts=10, backoff=0.5)]
+    layers = [Deadline(1.0), Retry(attempts=10)]
     error = fail(either_world, either_world.stack(layers, leaf, clock=clock, cap=100), ask)
     # 0.25 + 0.5 s are waited; the next 1 s would end after the deadline, so it is not begun.
     assert clock.slept == [0.25, 0.5]

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from mainstay.middleware import CircuitBreaker, Deadline, Log, Retry, RetryBudget, Trace, TraceCall, Validate
+from mainstay.middleware import (
+    Backoff,
+    CircuitBreaker,
+    Deadline,
+    Log,
+    Policy,
+    Retry,
+    RetryBudget,
+    Trace,
+    TraceCall,
+    Validate,
+)
 from mainstay.pipeline import Layer, middleware
 
 NUMBERS = {
@@ -15,8 +26,8 @@ NUMBERS = {
     Retry: {
         "attempts": [0, -1, 1.5, "3", None, True],
         "attempts_before_others": [0, -1, 1.5, "3", None, True],
-        "backoff": [0, -1.0, float("nan"), float("inf"), "1", None, 9.0],
-        "backoff_max": [0, -1.0, float("nan"), float("inf"), "1", None, 0.1],
+        "backoff": [0, 0.5, "1", None],
+        "policies": [None, {"timeout": 2}, {5: Policy(1)}],
         "patience": [-1.0, float("nan"), float("inf"), "1", None],
         "max_wait": [-1.0, float("nan"), float("inf"), "1", None],
         "budget": [1, "x", {}],
@@ -31,6 +42,13 @@ NUMBERS = {
         "break_max": [0, -1.0, float("nan"), float("inf"), "1", None, 4.0],
         "long_break": [0, -1.0, float("nan"), float("inf"), "1", None],
     },
+    Backoff: {
+        "first": [0, -1.0, float("nan"), float("inf"), "1", None, 9.0],
+        "longest": [0, -1.0, float("nan"), float("inf"), "1", None, 0.1],
+        "growth": [0.9, float("nan"), float("inf"), "2", None, True],
+        "jitter": ["some", None, True],
+    },
+    Policy: {"attempts": [0, -1, 1.5, "3", None, True]},
     RetryBudget: {
         "ratio": [0, -0.1, 1.1, float("nan"), "1", None, True],
         "floor": [0, -1, 1.5, "3", None, True],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mainstay.middleware import Retry
+from mainstay.middleware import Backoff, Retry
 from mainstay.pipeline import (
     Attempt,
     AttemptsSpent,
@@ -159,7 +159,7 @@ def test_backoff_stays_finite_after_very_many_tries() -> None:
 
 
 def test_the_options_of_the_backoff_are_used() -> None:
-    play = failing(Unavailable, Retry(attempts=4, backoff=2.0, backoff_max=5.0))
+    play = failing(Unavailable, Retry(attempts=4, backoff=Backoff(2.0, 5.0)))
     assert play.sleeps == [1.0, 2.0, 2.5]
 
 
