@@ -84,6 +84,11 @@ class Adapter(Closing):
         """Host and port of the provider, for traces; None if the transport has none."""
         return getattr(self.transport, "address", None)
 
+    @property
+    def fingerprint(self) -> str:
+        """Which key it has, for people who have several: the beginning of its SHA-256; "" without a key."""
+        return next((secret.fingerprint for secret in self._secrets if secret), "")
+
     def check(self, request: Request) -> tuple[Problem, ...]:
         """Everything that is wrong with the request, found without sending it; empty if it may be sent."""
         return self.codec.check(request)

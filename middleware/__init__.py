@@ -8,6 +8,7 @@ from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
     from .backoff import Backoff as Backoff
+    from .balance import Balance as Balance
     from .breaker import Breaker as Breaker
     from .breaker import CircuitBreaker as CircuitBreaker
     from .budget import RetryBudget as RetryBudget
@@ -19,12 +20,19 @@ if TYPE_CHECKING:
     from .presets import standard as standard
     from .retry import Policy as Policy
     from .retry import Retry as Retry
+    from .strategies import Fastest as Fastest
+    from .strategies import Healthiest as Healthiest
+    from .strategies import RoundRobin as RoundRobin
+    from .strategies import Sticky as Sticky
+    from .strategies import Strategy as Strategy
+    from .strategies import Weighted as Weighted
     from .trace import Trace as Trace
     from .trace import TraceCall as TraceCall
     from .validate import Validate as Validate
 
 _HOMES = {
     "Backoff": "backoff",
+    "Balance": "balance",
     "Breaker": "breaker",
     "CircuitBreaker": "breaker",
     "Circuits": "circuit",
@@ -35,6 +43,12 @@ _HOMES = {
     "Policy": "retry",
     "Retry": "retry",
     "RetryBudget": "budget",
+    "Fastest": "strategies",
+    "Healthiest": "strategies",
+    "RoundRobin": "strategies",
+    "Sticky": "strategies",
+    "Strategy": "strategies",
+    "Weighted": "strategies",
     "Trace": "trace",
     "TraceCall": "trace",
     "Validate": "validate",
@@ -43,19 +57,26 @@ _HOMES = {
 
 __all__ = [
     "Backoff",
+    "Balance",
     "Breaker",
     "CircuitBreaker",
     "Circuits",
     "Deadline",
     "Fallback",
+    "Fastest",
     "Health",
+    "Healthiest",
     "Log",
     "Policy",
     "Retry",
     "RetryBudget",
+    "RoundRobin",
+    "Sticky",
+    "Strategy",
     "Trace",
     "TraceCall",
     "Validate",
+    "Weighted",
     "standard",
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..pipeline import (
@@ -9,6 +11,7 @@ from ..pipeline import (
     Call,
     FellBack,
     ProviderError,
+    Reply,
     Request,
     Route,
     Router,
@@ -17,12 +20,13 @@ from ..pipeline import (
     Steps,
     Via,
 )
+from .strategies import Strategy, strategy_named
 
 __all__ = ["Fallback"]
 
 
 class Fallback(Router):
-    """Tries its routes in order, and moves on at once, without sleeping, when one fails.
+    """Tries its routes one after the other, and moves on at once, without sleeping, when one fails.
 
     Whether another route can help is said by the guidance table. A request that is wrong here is wrong
     everywhere and is not sent on, with two exceptions: one that is too long for a model may go to routes with
@@ -32,44 +36,68 @@ class Fallback(Router):
 
     Args:
         routes: Routes, or handlers that become routes under their own name, in order of preference.
+        strategy: which goes first: "in_order", "round_robin", "fastest", "healthiest", "sticky", or an object of
+            `strategies.py` such as `Weighted({"a": 3, "b": 1})`.
         content_filter: True to try other routes where a content filter refused. A refusal is no outage: by
             default it is the answer.
 
     Raises:
-        ValueError: if there is no route, or two have the same name.
+        ValueError: if there is no route, two have the same name, or the strategy does not fit them.
     """
 
     kind = "fallback"
 
-    def __init__(self, *routes: Any, content_filter: bool = False) -> None:
+    def __init__(self, *routes: Any, strategy: str | Strategy = "in_order", content_filter: bool = False) -> None:
         super().__init__(*routes)
+        self.strategy = strategy_named(strategy)
+        self.strategy.check([route.name for route in self.routes])
         self.content_filter = content_filter
 
     @property
     def manner(self) -> str:
         """How it chooses."""
-        return "in order"
+        return self.strategy.manner
 
     def handle(self, request: Request) -> Steps:
         """Sends the request along one route after another until one answers."""
         call = request.call
         outside = call.routes_left
         failed: list[ProviderError] = []
-        waiting = list(self.routes)
+        waiting = list(self.strategy.order(self.routes, request))
         try:
             while True:
                 route = waiting.pop(0)
                 call.routes_left = outside + sum(other.leaf_count for other in waiting)
+                over = self.strategy.began(route)
                 try:
-                    return (yield Via(route, request))  # type: ignore[no-any-return]
+                    reply: Reply = yield Via(route, request)
                 except ProviderError as error:
+                    if self.strategy.learns and not isinstance(error, RouteRefused):
+                        self.strategy.failed(route, error, request)
                     waiting = self._after(call, route, error, waiting, failed)
                     if not waiting:
                         raise
+                else:
+                    self._learn(route, request, reply)
+                    if over is not None:
+                        reply.on_end(partial(_ignoring, over))
+                        over = None
+                    return reply
                 finally:
                     call.routes_left = outside
+                    if over is not None:
+                        over()
         finally:
             failed.clear()  # through their tracebacks the errors would keep this frame, and the prompt, alive
+
+    def _learn(self, route: Route, request: Request, reply: Reply) -> None:
+        strategy, attempts = self.strategy, request.call.attempts
+        if not strategy.learns:
+            return
+        if attempts and (first := attempts[-1].first_event) is not None:
+            strategy.answered(route, first - attempts[-1].started, request)
+        if reply.outcome is None:
+            reply.on_end(partial(_broke, strategy, route, request))
 
     def _after(
         self, call: Call, route: Route, error: ProviderError, waiting: list[Route], failed: list[ProviderError]
@@ -114,3 +142,12 @@ class Fallback(Router):
             window = route.window
             return [other for other in waiting if window and other.window and other.window > window]
         return waiting
+
+
+def _broke(strategy: Strategy, route: Route, request: Request, reply: Reply) -> None:
+    if isinstance(reply.error, ProviderError):
+        strategy.failed(route, reply.error, request)
+
+
+def _ignoring(over: Callable[[], object], reply: Reply) -> None:
+    over()

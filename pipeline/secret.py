@@ -21,6 +21,13 @@ class Secret:
         """The key itself."""
         return self._value
 
+    @property
+    def fingerprint(self) -> str:
+        """Six hexadecimal digits that tell keys apart and give nothing away; "" for an empty one."""
+        from hashlib import sha256
+
+        return sha256(self._value.encode("utf-8", "surrogatepass")).hexdigest()[:6] if self._value else ""
+
     def hide_in(self, text: str) -> str:
         """The text with every occurrence of the key replaced by stars."""
         return text.replace(self._value, "***") if self._value else text
