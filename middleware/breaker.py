@@ -21,10 +21,12 @@ from ..pipeline import (
     ProviderError,
     Reply,
     Request,
+    RouteDoubted,
     RouteRefused,
     RouteResting,
     Scope,
     Steps,
+    TimedOut,
     Timeouts,
     Trip,
 )
@@ -65,6 +67,10 @@ class CircuitBreaker(Layer):
         break_max: longest break in seconds; 300 s, as Finagle.
         long_break: longest break after a fatal error in seconds, half of it by chance; the date given, if one was.
         probes: tries let through at once when the break is over, 1 or more.
+        slow: seconds to the first token of a stream beyond which it counts as slow; None counts none. Complete
+            replies are never slow: how long they take depends on their length.
+        slow_ratio: share of slow ones among recent tries that opens it, above 0 and at most 1.
+        observe: True refuses nothing and only tells what it would do, to try its numbers out in production.
         circuits: shared with the breakers of other stacks by being passed in; None keeps them apart.
 
     Raises:
@@ -79,6 +85,9 @@ class CircuitBreaker(Layer):
     break_max: float = 300.0
     long_break: float = 300.0
     probes: int = 1
+    slow: float | None = None
+    slow_ratio: float = 0.8
+    observe: bool = False
     circuits: Circuits | None = None
     name: str = "breaker"
     scope: Scope = "route"
@@ -94,9 +103,11 @@ class CircuitBreaker(Layer):
         for name in ("break_min", "break_max", "long_break"):
             options.seconds(self, name, getattr(self, name))
         options.fraction(self, "ratio", self.ratio)
+        options.fraction(self, "slow_ratio", self.slow_ratio)
         options.identity(self)
-        if self.window is not None:
-            options.seconds(self, "window", self.window)
+        for name in ("window", "slow"):
+            if getattr(self, name) is not None:
+                options.seconds(self, name, getattr(self, name))
         if self.break_min > self.break_max:
             raise ValueError(
                 f"CircuitBreaker(break_min={self.break_min:g}) is longer than break_max={self.break_max:g}"
@@ -124,7 +135,10 @@ class Breaker:
             layer.break_max,
             layer.long_break,
             layer.probes,
+            layer.slow_ratio,
         )
+        self._slow = layer.slow
+        self._observe = layer.observe
         self._circuit = Circuit(rules, route) if layer.circuits is None else layer.circuits.of(route, rules)
 
     def handle(self, request: Request) -> Steps:
@@ -135,15 +149,20 @@ class Breaker:
         lease = self._timeouts.first(request.stream)
         permit = self._circuit.admit(call.clock.now(), lease, tell)
         if isinstance(permit, Refusal):
-            raise self._refused(permit)
+            if not (self._observe or call.forced):
+                raise self._refused(permit)
+            if self._observe:
+                call.emit(RouteDoubted(self._route, self._refused(permit)))
+            return (yield request)  # type: ignore[no-any-return]
         try:
             reply: Reply = yield request
         except BaseException as error:
             self._settle(permit, call, self._verdict(error, call), error)
             raise
+        slow = self._slow is not None and request.stream and call.clock.now() - permit.sent > self._slow
         if permit.lease is not None and reply.outcome is None:
             self._circuit.arriving(permit, reply, call.clock.now(), self._timeouts.gap)
-        reply.on_end(partial(self._ended, permit, call))
+        reply.on_end(partial(self._ended, permit, call, slow))
         return reply
 
     def isolate(self) -> None:
@@ -168,7 +187,10 @@ class Breaker:
         reason = f": {because.guidance.label}" if because is not None else ""
         return CircuitOpen(f"circuit {refusal.state}{reason}", **fields)
 
-    def _ended(self, permit: Permit, call: Call, reply: Reply) -> None:
+    def _ended(self, permit: Permit, call: Call, slow: bool, reply: Reply) -> None:
+        if reply.outcome is Outcome.OK and slow:
+            self._settle(permit, call, Verdict.SLOW, TimedOut(reason="slow"))
+            return
         if reply.outcome is Outcome.OK:
             if permit.lease is None and self._circuit.settle_good(permit, call.clock.now()):
                 return

@@ -7,15 +7,16 @@ keeps the state, the count of failures in a row and the storage, but is driven s
     state        event                               next state
     closed       5 failures in a row                 open, for a break
     closed       half of 10 or more recent tries bad open, for a break
+    closed       enough of them slow                 open, for a break
     closed       a fatal error (bad key, no credit)  open, for a long break
     open         the break is over, somebody asks    half-open
     half-open    a probe went well                   closed
-    half-open    a probe failed                      open, for a longer break
+    half-open    a probe failed, or was slow         open, for a longer break
     any          isolate()                           isolated
     any          close()                             closed
 
 Half-open admits one probe, on a lease: a probe that never reports expires. A permit belongs to a generation,
-which every change of state ends: a result that comes late changes nothing. A verdict is good, bad, fatal, a
+which every change of state ends: a result that comes late changes nothing. A verdict is good, slow, bad, fatal, a
 wish for rest, or none at all; none at all (an error that is the caller's fault, a cancelled call) is not a
 success, and moves nothing.
 
@@ -133,7 +134,7 @@ class Circuit:
                 return Refusal("resting", self._rest_until - now, self._rest_because)
             self._rest_until = self._rest_because = None
         if self._state == CLOSED:
-            return Permit(self._generation)
+            return Permit(self._generation, now)
         return self._probe(now, lease)
 
     def _later(self, until: float | None) -> float | None:
@@ -153,7 +154,7 @@ class Circuit:
             # The lease says when the probe is given up at the latest; most are over far sooner.
             ends = min(permit.lease for permit in self._probes if permit.lease is not None)
             return Refusal(HALF_OPEN, min(ends - now, self._rules.break_min), self._because)
-        permit = Permit(self._generation, now + lease)
+        permit = Permit(self._generation, now, now + lease)
         self._probes.append(permit)
         return permit
 
@@ -199,7 +200,7 @@ class Circuit:
             if self._state != CLOSED or self._dirty or not self._results.empty():
                 return False
             if permit.generation == self._generation and not self._isolated:
-                self._window.add(True, now)
+                self._window.add(True, now, permit.sent)
         finally:
             self._lock.release()
         self._sweep()
@@ -235,7 +236,9 @@ class Circuit:
                 return  # its lease ran out, and somebody else may be probing
             self._probes.remove(permit)
         if verdict is Verdict.GOOD:
-            self._good(now)
+            self._good(permit, now)
+        elif verdict is Verdict.SLOW:
+            self._slow(result)
         elif verdict is Verdict.BAD:
             self._bad(result)
         elif verdict is Verdict.FATAL:
@@ -245,7 +248,7 @@ class Circuit:
             if self._rest_until is None or until > self._rest_until:
                 self._rest_until, self._rest_because = until, result.error.detached()
 
-    def _good(self, now: float) -> None:
+    def _good(self, permit: Permit, now: float, slow: bool = False) -> None:
         if self._state == HALF_OPEN:
             self._record(None)  # pybreaker closes
             self._since = now
@@ -253,18 +256,31 @@ class Circuit:
         elif self._dirty:
             self._record(None)
             self._dirty = False
-        self._window.add(True, now)
+        self._window.add(True, now, permit.sent, slow)
+
+    def _slow(self, result: _Result) -> None:
+        """An answer that let itself be waited for: no failure in a row, but too many of them are one trouble."""
+        if self._state == HALF_OPEN:
+            self._bad(result)
+            return
+        self._good(result.permit, result.now, slow=True)
+        count = sum(self._window.counts(result.now))
+        if count >= self._rules.minimum and self._window.slow(result.now) >= self._rules.slow_ratio * count:
+            self._break(result)
 
     def _bad(self, result: _Result) -> None:
-        self._window.add(False, result.now)
+        self._window.add(False, result.now, result.permit.sent)
         self._dirty = True
         before = self._generation
         self._record(_Bad())  # pybreaker opens at the last of so many failures, or at a probe's failure
         good, bad = self._window.counts(result.now)
         enough = good + bad >= self._rules.minimum and bad >= self._rules.ratio * (good + bad)
         if self._generation != before or enough:
-            longest = min(self._rules.break_max, self._rules.break_min * 2.0 ** min(self._openings, 1000))
-            self._open(result, self._jittered(longest, result))
+            self._break(result)
+
+    def _break(self, result: _Result) -> None:
+        longest = min(self._rules.break_max, self._rules.break_min * 2.0 ** min(self._openings, 1000))
+        self._open(result, self._jittered(longest, result))
 
     def _jittered(self, longest: float, result: _Result) -> float:
         """Equal jitter: half of it sure, half by chance, so that a fleet does not come back as one."""

@@ -25,6 +25,7 @@ from ..pipeline import (
     Reply,
     Request,
     RetryScheduled,
+    RouteDoubted,
     RouteSkipped,
     Scope,
     Steps,
@@ -105,6 +106,8 @@ def _write(logger: Any, event: Event) -> None:
         logger.warning("retry", delay=round(event.delay, 3), **_told(event.route, event.error))
     elif isinstance(event, RouteSkipped):
         logger.warning("skip", retry_after=event.error.retry_after, **_told(event.route, event.error))
+    elif isinstance(event, RouteDoubted):
+        logger.warning("doubt", retry_after=event.error.retry_after, **_told(event.route, event.error))
     elif isinstance(event, FellBack):
         logger.warning("fallback", target=event.target, **_told(event.origin, event.error))
     elif isinstance(event, BreakerChanged):

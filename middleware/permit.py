@@ -18,6 +18,7 @@ class Verdict(Enum):
     """What a try says about its route."""
 
     GOOD = "good"
+    SLOW = "slow"
     BAD = "bad"
     FATAL = "fatal"
     REST = "rest"
@@ -36,13 +37,15 @@ class Rules:
     break_max: float
     long_break: float
     probes: int
+    slow_ratio: float = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """The right to one try. `lease` is when a probe's right ends; None for an ordinary try."""
+    """The right to one try, given at the moment `sent`. `lease` is when a probe's right ends; None for others."""
 
     generation: int
+    sent: float
     lease: float | None = None
     # A probe whose stream is arriving: each event renews the lease by `gap`.
     reply: weakref.ref[Reply] | None = None

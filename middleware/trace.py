@@ -30,6 +30,7 @@ from ..pipeline import (
     Reply,
     Request,
     RetryScheduled,
+    RouteDoubted,
     RouteSkipped,
     Running,
     Scope,
@@ -260,6 +261,8 @@ def _record(span: Span, event: Event) -> None:
         span.add_event("mainstay.retry", {**_told(event.route, event.error), names.DELAY: event.delay})
     elif isinstance(event, RouteSkipped):
         span.add_event("mainstay.route.skipped", _told(event.route, event.error))
+    elif isinstance(event, RouteDoubted):
+        span.add_event("mainstay.route.doubted", _told(event.route, event.error))
     elif isinstance(event, FellBack):
         attributes = {**_told(event.origin, event.error), "mainstay.target": event.target}
         span.add_event("mainstay.fallback", attributes)

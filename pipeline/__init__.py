@@ -36,6 +36,7 @@ from .events import (
     FellBack,
     ParametersDoubted,
     RetryScheduled,
+    RouteDoubted,
     RouteSkipped,
 )
 from .layer import (
@@ -102,6 +103,7 @@ __all__ = [
     "Request",
     "RetryScheduled",
     "Route",
+    "RouteDoubted",
     "RouteRefused",
     "RouteResting",
     "RouteSkipped",

@@ -78,10 +78,11 @@ class Call:
         deadline: the moment on the clock after which nothing is begun, or None.
         routes_left: untried leaf routes that a router may still choose after the present one.
         spent: whether a route was left untried because the cap was reached.
+        forced: whether a router wants a route tried although its breaker is open.
         slots: what layers keep for the length of the call, by a key of their own.
     """
 
-    __slots__ = ("attempts", "cap", "clock", "deadline", "observers", "routes_left", "slots", "spent")
+    __slots__ = ("attempts", "cap", "clock", "deadline", "forced", "observers", "routes_left", "slots", "spent")
 
     def __init__(self, clock: Clock = _CLOCK, cap: int = 6, observers: Sequence[Observer] = ()) -> None:
         """Opens a ledger.
@@ -98,6 +99,7 @@ class Call:
         self.deadline: float | None = None
         self.routes_left = 0
         self.spent = False
+        self.forced = False
         self.slots: dict[Any, Any] = {}
 
     @property

@@ -20,6 +20,7 @@ __all__ = [
     "FellBack",
     "ParametersDoubted",
     "RetryScheduled",
+    "RouteDoubted",
     "RouteSkipped",
 ]
 
@@ -50,6 +51,14 @@ class RetryScheduled:
 @dataclass(frozen=True, slots=True)
 class RouteSkipped:
     """A route refused without an attempt: its breaker is open, or it rests."""
+
+    route: str
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDoubted:
+    """A breaker that only observes would have refused; the request went on."""
 
     route: str
     error: ProviderError
@@ -87,6 +96,13 @@ class ParametersDoubted:
 
 
 Event: TypeAlias = (
-    AttemptStarted | AttemptEnded | RetryScheduled | RouteSkipped | FellBack | BreakerChanged | ParametersDoubted
+    AttemptStarted
+    | AttemptEnded
+    | RetryScheduled
+    | RouteSkipped
+    | RouteDoubted
+    | FellBack
+    | BreakerChanged
+    | ParametersDoubted
 )
 """Any of the happenings above."""

@@ -38,6 +38,8 @@ NUMBERS = {
         "probes": [0, -1, 1.5, "3", None, True],
         "ratio": [0, -0.1, 1.1, float("nan"), "1", None, True],
         "window": [0, -1.0, float("nan"), float("inf"), "1"],
+        "slow": [0, -1.0, float("nan"), float("inf"), "1"],
+        "slow_ratio": [0, -0.1, 1.1, float("nan"), "1", None, True],
         "break_min": [0, -1.0, float("nan"), float("inf"), "1", None, 301.0],
         "break_max": [0, -1.0, float("nan"), float("inf"), "1", None, 4.0],
         "long_break": [0, -1.0, float("nan"), float("inf"), "1", None],

@@ -14,7 +14,7 @@ from mainstay.middleware.permit import Permit, Refusal, Rules, Verdict
 from mainstay.pipeline import Unavailable
 
 FAILURES, RATIO, MINIMUM, WINDOW, SHORT, LONGEST, LONG = 3, 0.5, 4, 10.0, 4.0, 64.0, 32.0
-LEASE, GAP = 6.0, 3.0
+LEASE, GAP, SLOW_RATIO = 6.0, 3.0, 0.75
 
 
 @dataclass(eq=False)
@@ -23,6 +23,7 @@ class Try:
 
     permit: Permit
     era: int
+    sent: float
     lease: float | None
     arriving: Any = None
     news: bool = False
@@ -40,7 +41,7 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.circuit = Circuit(Rules(FAILURES, RATIO, MINIMUM, WINDOW, SHORT, LONGEST, LONG, 1))
+        self.circuit = Circuit(Rules(FAILURES, RATIO, MINIMUM, WINDOW, SHORT, LONGEST, LONG, 1, SLOW_RATIO))
         self.now = 100.0
         self.told: list[Any] = []
         self.expected: list[tuple[str, str]] = []
@@ -48,7 +49,7 @@ class Model(RuleBasedStateMachine):
         self.state, self.era = "closed", 0
         self.by_hand = False
         self.row, self.openings = 0, 0
-        self.history: list[tuple[float, bool]] = []
+        self.history: list[tuple[float, bool, bool]] = []  # sent, good, slow
         self.until, self.rest = 0.0, 0.0
         self.probing: list[Try] = []
 
@@ -65,8 +66,8 @@ class Model(RuleBasedStateMachine):
         self.history = []
         self.until = self.now + max(0.75 * seconds, told or 0.0)
 
-    def recent(self) -> list[bool]:
-        return [good for moment, good in self.history if int(self.now) - int(moment) < WINDOW]
+    def recent(self) -> list[tuple[bool, bool]]:
+        return [(good, slow) for sent, good, slow in self.history if int(self.now) - int(sent) < WINDOW]
 
     def admits(self) -> bool:
         if self.by_hand:
@@ -90,17 +91,23 @@ class Model(RuleBasedStateMachine):
             return
         if one in self.probing:
             self.probing.remove(one)
-        if verdict is Verdict.GOOD:
+        if verdict is Verdict.SLOW and self.state == "half-open":
+            verdict = Verdict.BAD
+        if verdict in (Verdict.GOOD, Verdict.SLOW):
             self.row = 0
             if self.state == "half-open":
                 self.move("closed")
                 self.openings, self.history = 0, []
-            self.history.append((self.now, True))
+            self.history.append((one.sent, True, verdict is Verdict.SLOW))
+            recent = self.recent()
+            tired = len(recent) >= MINIMUM and sum(slow for _, slow in recent) >= SLOW_RATIO * len(recent)
+            if verdict is Verdict.SLOW and tired:
+                self.open_for(min(LONGEST, SHORT * 2**self.openings), told)
         elif verdict is Verdict.BAD:
             self.row += 1
-            self.history.append((self.now, False))
+            self.history.append((one.sent, False, False))
             recent = self.recent()
-            many = len(recent) >= MINIMUM and recent.count(False) >= RATIO * len(recent)
+            many = len(recent) >= MINIMUM and sum(not good for good, _ in recent) >= RATIO * len(recent)
             if self.state == "half-open" or self.row >= FAILURES or many:
                 self.open_for(min(LONGEST, SHORT * 2**self.openings), told)
         elif verdict is Verdict.FATAL:
@@ -122,9 +129,9 @@ class Model(RuleBasedStateMachine):
             return None
         if answer.lease is None:
             assert self.state == "closed"
-            return Try(answer, self.era, None)
+            return Try(answer, self.era, self.now, None)
         assert live == []  # never two live probes before a first event
-        one = Try(answer, self.era, self.now + LEASE)
+        one = Try(answer, self.era, self.now, self.now + LEASE)
         self.probing.append(one)
         return one
 

@@ -90,4 +90,4 @@ def _admitted(ward: Ward, circuit: Any) -> None:
 
     call = Call(ward.clock, observers=ward.stack.observers)
     tell = partial(_emit, call, "a")
-    circuit.settle(Permit(circuit._generation), Verdict.BAD, Unavailable(), 1000.0, ward.clock.random, tell)
+    circuit.settle(Permit(circuit._generation, 1000.0), Verdict.BAD, Unavailable(), 1000.0, ward.clock.random, tell)

@@ -72,3 +72,21 @@ def test_clear_forgets_everything() -> None:
     assert window.counts(5.0) == (0, 0)
     window.add(False, 1.0)
     assert window.counts(1.0) == (0, 1)
+
+
+def test_a_call_counts_for_the_moment_at_which_it_was_sent() -> None:
+    window = Window(10.0)
+    window.add(False, 19.0, sent=12.0)
+    assert window.counts(21.0) == (0, 1)
+    assert window.counts(22.0) == (0, 0)
+    window.add(False, 40.0, sent=30.0)
+    assert window.counts(40.0) == (0, 0)
+
+
+def test_slow_ones_are_counted_beside() -> None:
+    window = Window(10.0)
+    window.add(True, 5.0, slow=True)
+    window.add(False, 5.0, slow=True)
+    window.add(True, 6.0)
+    assert (window.counts(6.0), window.slow(6.0)) == ((2, 1), 2)
+    assert window.slow(15.0) == 0
