@@ -1,15 +1,23 @@
-"""Fallback: when a route fails, the next one answers."""
+"""Fallback: when a route fails, the next one answers.
+
+What it decides stands in three places: the strategy says which route goes first, the guidance table says whether
+another one can help, and `Route.lacks` and `Route.window` say which ones can do what is asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 from ..pipeline import (
     AllRoutesFailed,
     Call,
+    CircuitOpen,
+    ErrorClass,
     FellBack,
+    InvalidRequest,
+    Problem,
     ProviderError,
     Reply,
     Request,
@@ -20,9 +28,13 @@ from ..pipeline import (
     Steps,
     Via,
 )
+from ..pipeline.needs import check_needs, needs_of
 from .strategies import Strategy, strategy_named
 
 __all__ = ["Fallback"]
+
+# What may have passed since the breaker opened; a bad key has not become a good one.
+_PASSING = frozenset({ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT})
 
 
 class Fallback(Router):
@@ -32,7 +44,8 @@ class Fallback(Router):
     everywhere and is not sent on, with two exceptions: one that is too long for a model may go to routes with
     a larger `window`, and one that a content filter refused may go on if that was asked for.
 
-    A route whose breaker is open refuses at once and costs no attempt.
+    A route whose breaker is open refuses at once and costs no attempt; one that lacks what the request needs is
+    passed by.
 
     Args:
         routes: Routes, or handlers that become routes under their own name, in order of preference.
@@ -40,18 +53,40 @@ class Fallback(Router):
             `strategies.py` such as `Weighted({"a": 3, "b": 1})`.
         content_filter: True to try other routes where a content filter refused. A refusal is no outage: by
             default it is the answer.
+        panic: True to try, where the breakers of all routes are open, the one that would admit first: better a
+            small chance than none. By default the call fails at once and says when to come again.
+        needs: what every request needs, of "tools", "images" and "json_schema": a route that lacks it is refused here
+            and now, and not on the day on which all others are down.
+        window: tokens that every route must have room for, as far as its own `window` is known.
 
     Raises:
-        ValueError: if there is no route, two have the same name, or the strategy does not fit them.
+        ValueError: if there is no route, two have the same name, the strategy does not fit them, or one of them
+            lacks what is needed.
     """
 
     kind = "fallback"
 
-    def __init__(self, *routes: Any, strategy: str | Strategy = "in_order", content_filter: bool = False) -> None:
+    def __init__(
+        self,
+        *routes: Any,
+        strategy: str | Strategy = "in_order",
+        content_filter: bool = False,
+        panic: bool = False,
+        needs: Collection[str] = (),
+        window: int | None = None,
+    ) -> None:
         super().__init__(*routes)
         self.strategy = strategy_named(strategy)
         self.strategy.check([route.name for route in self.routes])
         self.content_filter = content_filter
+        self.panic = panic
+        needed = check_needs(f"{type(self).__name__}(needs=...)", needs)
+        for path, route in self.leaves():
+            if missing := needed.intersection(route.lacks):
+                raise ValueError(f"route {path!r} lacks {', '.join(sorted(missing))}, which every request needs")
+            if window is not None and route.window is not None and route.window < window:
+                raise ValueError(f"route {path!r} has a window of {route.window} tokens, but {window} are needed")
+        self._choosy = any(route.lacks for route in self.routes)
 
     @property
     def manner(self) -> str:
@@ -62,8 +97,10 @@ class Fallback(Router):
         """Sends the request along one route after another until one answers."""
         call = request.call
         outside = call.routes_left
-        failed: list[ProviderError] = []
-        waiting = list(self.strategy.order(self.routes, request))
+        failed: dict[str, ProviderError] = {}
+        waiting = list(self.strategy.order(self._able(request), request))
+        if not waiting:
+            raise InvalidRequest(self._unable(request), reason="unsupported_feature")
         try:
             while True:
                 route = waiting.pop(0)
@@ -88,7 +125,26 @@ class Fallback(Router):
                     if over is not None:
                         over()
         finally:
+            call.forced = False
             failed.clear()  # through their tracebacks the errors would keep this frame, and the prompt, alive
+
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        """What the routes that can do what is asked would refuse."""
+        able = self._able(request)
+        if not able:
+            return (Problem("messages", self._unable(request)),)
+        return tuple(problem for route in able for problem in route.check(request))
+
+    def _able(self, request: Request) -> tuple[Route, ...]:
+        if not self._choosy:
+            return self.routes
+        needs = needs_of(request)
+        return tuple(route for route in self.routes if needs.isdisjoint(route.lacks))
+
+    def _unable(self, request: Request) -> str:
+        needs = needs_of(request)
+        lacking = [f"{route.name} lacks {', '.join(sorted(needs.intersection(route.lacks)))}" for route in self.routes]
+        return f"no route can do what the request needs: {'; '.join(lacking)}"
 
     def _learn(self, route: Route, request: Request, reply: Reply) -> None:
         strategy, attempts = self.strategy, request.call.attempts
@@ -100,7 +156,7 @@ class Fallback(Router):
             reply.on_end(partial(_broke, strategy, route, request))
 
     def _after(
-        self, call: Call, route: Route, error: ProviderError, waiting: list[Route], failed: list[ProviderError]
+        self, call: Call, route: Route, error: ProviderError, waiting: list[Route], failed: dict[str, ProviderError]
     ) -> list[Route]:
         """The routes worth trying after `error`; none if the caller must see it as it is.
 
@@ -108,7 +164,7 @@ class Fallback(Router):
             ProviderError: what the caller must see in its place.
         """
         error.route = error.route or route.name
-        failed.append(error)
+        failed[route.name] = error
         if isinstance(error, RouteRefused) and route.is_leaf:
             call.emit(RouteSkipped(error.route, error))
         if call.is_over(error):
@@ -121,14 +177,30 @@ class Fallback(Router):
                 call.emit(FellBack(route.name, eligible[0].name, error))
                 return eligible
             call.spent = True
-            originals = [one for one in failed if not isinstance(one, RouteRefused)]
+            originals = [one for one in failed.values() if not isinstance(one, RouteRefused)]
             if not originals or originals[-1] is error:
                 return []
             raise originals.pop()
+        if self.panic and not (waiting or call.forced) and (last := self._last_resort(call, failed)) is not None:
+            call.forced = True
+            call.emit(FellBack(route.name, last.name, error))
+            return [last]
         if len(failed) == 1 or call.spent or not self._may_help(error):
             return []
         untried = [other.name for other in waiting]
-        raise AllRoutesFailed(failed, untried, attempts=call.attempts) from error
+        raise AllRoutesFailed(list(failed.values()), untried, attempts=call.attempts) from error
+
+    def _last_resort(self, call: Call, failed: dict[str, ProviderError]) -> Route | None:
+        """The route that would admit first, if nothing but open breakers stands in the way of all of them."""
+        waits = {
+            name: error.retry_after
+            for name, error in failed.items()
+            if isinstance(error, CircuitOpen) and error.retry_after is not None and error.error_class in _PASSING
+        }
+        if len(waits) < len(failed) or call.attempts_left <= 0 or not call.fits(0):
+            return None
+        soonest = min(waits, key=lambda name: waits[name])
+        return next(route for route in self.routes if route.name == soonest)
 
     def _may_help(self, error: ProviderError) -> bool:
         if error.reason == "content_filter":

@@ -11,6 +11,7 @@ from typing import Any, Self
 from .call import Call
 from .errors import Problem
 from .layer import Steps, adrive, drive
+from .needs import check_needs
 from .reply import Reply
 from .request import Request
 from .through import Through, leaves_of, told_by
@@ -35,10 +36,12 @@ class Route:
         rename: from the caller's parameter name to the one this handler knows.
         window: context window in tokens, if known; a request that was too long elsewhere may come here if it
             is larger.
+        lacks: what it cannot do, of "tools", "images" and "json_schema"; requests that need it pass it by. What
+            the handler itself says it lacks is added.
 
     Raises:
-        ValueError: if the name is empty, a parameter is both dropped and renamed, or the window is not
-            positive.
+        ValueError: if the name is empty, a parameter is both dropped and renamed, the window is not positive, or
+            a word in `lacks` is unknown.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Route:
     drop: Collection[str] = frozenset()
     rename: Mapping[str, str] = field(default_factory=dict)
     window: int | None = None
+    lacks: Collection[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -74,6 +78,8 @@ class Route:
         if self.model is None:
             object.__setattr__(self, "model", told_by(self.handler, "model", None, str))
         object.__setattr__(self, "drop", frozenset(self.drop))
+        lacks = check_needs(f"Route({self.name!r}, lacks=...)", self.lacks)
+        object.__setattr__(self, "lacks", lacks | told_by(self.handler, "lacks", frozenset()))
 
     def adapt(self, request: Request) -> Request:
         """The request as this route sends it: its model, its parameters, and what was changed."""
