@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .breaker import CircuitBreaker as CircuitBreaker
     from .budget import RetryBudget as RetryBudget
     from .circuit import Circuits as Circuits
+    from .cost import Cost as Cost
+    from .cost import KnownPrices as KnownPrices
+    from .cost import Price as Price
+    from .cost import Prices as Prices
     from .deadline import Deadline as Deadline
     from .fallback import Fallback as Fallback
     from .health import Health as Health
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from .presets import standard as standard
     from .retry import Policy as Policy
     from .retry import Retry as Retry
+    from .strategies import Cheapest as Cheapest
     from .strategies import Fastest as Fastest
     from .strategies import Healthiest as Healthiest
     from .strategies import RoundRobin as RoundRobin
@@ -36,6 +41,10 @@ _HOMES = {
     "Breaker": "breaker",
     "CircuitBreaker": "breaker",
     "Circuits": "circuit",
+    "Cost": "cost",
+    "KnownPrices": "cost",
+    "Price": "cost",
+    "Prices": "cost",
     "Deadline": "deadline",
     "Fallback": "fallback",
     "Health": "health",
@@ -43,6 +52,7 @@ _HOMES = {
     "Policy": "retry",
     "Retry": "retry",
     "RetryBudget": "budget",
+    "Cheapest": "strategies",
     "Fastest": "strategies",
     "Healthiest": "strategies",
     "RoundRobin": "strategies",
@@ -59,15 +69,20 @@ __all__ = [
     "Backoff",
     "Balance",
     "Breaker",
+    "Cheapest",
     "CircuitBreaker",
     "Circuits",
+    "Cost",
     "Deadline",
     "Fallback",
     "Fastest",
     "Health",
     "Healthiest",
+    "KnownPrices",
     "Log",
     "Policy",
+    "Price",
+    "Prices",
     "Retry",
     "RetryBudget",
     "RoundRobin",

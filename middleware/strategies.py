@@ -13,10 +13,23 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any
 
-from ..pipeline import ProviderError, Request, Route, Trip
+from ..pipeline import PriceTable, ProviderError, Request, Route, Trip, Usage
+from ..pipeline.through import told_by
 from . import options
 
-__all__ = ["Fastest", "Healthiest", "InOrder", "RoundRobin", "Sticky", "Strategy", "Weighted", "strategy_named"]
+__all__ = [
+    "Cheapest",
+    "Fastest",
+    "Healthiest",
+    "InOrder",
+    "RoundRobin",
+    "Sticky",
+    "Strategy",
+    "Weighted",
+    "strategy_named",
+]
+
+_CHARACTERS, _ANSWER = 4, 500
 
 
 class Strategy:
@@ -154,6 +167,48 @@ def _named_key(request: Request) -> Any:
         if key := request.params.get(name):
             return key
     return None
+
+
+class Cheapest(Strategy):
+    """What this request is likely to cost least with; a route whose price is not known comes after all others.
+
+    The prompt is counted as a token for four characters, as the providers' own rule of thumb has it, and the answer as
+    `max_tokens`, or 500 tokens where the request sets none.
+
+    Args:
+        prices: `Prices`, `KnownPrices()`, or anything with their `cost` method.
+
+    Raises:
+        TypeError: if it has none.
+    """
+
+    manner = "cheapest"
+
+    def __init__(self, prices: PriceTable) -> None:
+        if not callable(getattr(prices, "cost", None)):
+            raise TypeError(f"Cheapest(prices) needs Prices or KnownPrices, not {type(prices).__name__}")
+        self._prices = prices
+
+    def order(self, routes: Sequence[Route], request: Request) -> Sequence[Route]:
+        longest = request.params.get("max_tokens")
+        answer = longest if isinstance(longest, int) and longest > 0 else _ANSWER
+        usage = Usage(sum(map(_size, request.messages)) // _CHARACTERS, answer)
+
+        def rank(route: Route) -> float:
+            model = route.adapt(request).model
+            cost = self._prices.cost(usage, model, told_by(route.handler, "provider", ""))
+            return math.inf if cost is None else cost
+
+        return sorted(routes, key=rank)
+
+
+def _size(message: Mapping[str, Any]) -> int:
+    """Characters of a message's texts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return len(content)
+    parts = content if isinstance(content, (list, tuple)) else ()
+    return sum(len(text) for part in parts if isinstance(part, Mapping) and isinstance(text := part.get("text"), str))
 
 
 class Fastest(Strategy):

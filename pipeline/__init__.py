@@ -58,6 +58,7 @@ from .reply import Outcome, Reply
 from .request import Message, Request
 from .router import Route, Router
 from .secret import Secret
+from .spending import PriceTable
 from .stack import AsyncStack, Stack
 from .timeouts import Timeouts
 
@@ -95,6 +96,7 @@ __all__ = [
     "Outcome",
     "ParametersDoubted",
     "Partial",
+    "PriceTable",
     "Problem",
     "ProviderError",
     "QuotaExceeded",

@@ -17,6 +17,7 @@ from .errors import DeadlineExceeded, ErrorClass, ProviderError
 if TYPE_CHECKING:
     from .chunk import Usage
     from .events import Event
+    from .spending import PriceTable
 
 __all__ = ["Attempt", "Call", "Observer"]
 
@@ -78,11 +79,23 @@ class Call:
         deadline: the moment on the clock after which nothing is begun, or None.
         routes_left: untried leaf routes that a router may still choose after the present one.
         spent: whether a route was left untried because the cap was reached.
+        prices: what the call is counted by, or None.
         forced: whether a router wants a route tried although its breaker is open.
         slots: what layers keep for the length of the call, by a key of their own.
     """
 
-    __slots__ = ("attempts", "cap", "clock", "deadline", "forced", "observers", "routes_left", "slots", "spent")
+    __slots__ = (
+        "attempts",
+        "cap",
+        "clock",
+        "deadline",
+        "forced",
+        "observers",
+        "prices",
+        "routes_left",
+        "slots",
+        "spent",
+    )
 
     def __init__(self, clock: Clock = _CLOCK, cap: int = 6, observers: Sequence[Observer] = ()) -> None:
         """Opens a ledger.
@@ -100,6 +113,7 @@ class Call:
         self.routes_left = 0
         self.spent = False
         self.forced = False
+        self.prices: PriceTable | None = None
         self.slots: dict[Any, Any] = {}
 
     @property

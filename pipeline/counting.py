@@ -6,6 +6,8 @@ that an attempt is counted where it really leaves and nowhere else.
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,8 +18,11 @@ from .events import AttemptEnded, AttemptStarted
 from .layer import Layer, Steps
 from .reply import Outcome, Reply
 from .request import Request
+from .spending import PriceTable
 
 __all__ = ["Count"]
+
+_log = logging.getLogger("mainstay")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Count(Layer):
             reply.model = request.model
 
         def settle(reply: Reply) -> None:
+            if call.prices is not None:
+                _price(call.prices, attempt, reply)
             attempt.usage = reply.usage
             _end(call, attempt, reply.error, reply.outcome)
 
@@ -85,6 +92,19 @@ def _begin(call: Call, route: str, provider: str, model: str) -> Attempt:
     attempt = Attempt(len(call.attempts) + 1, route, provider, model, before, call.clock.now())
     call.attempts.append(attempt)
     return attempt
+
+
+def _price(prices: PriceTable, attempt: Attempt, reply: Reply) -> None:
+    """Puts the cost into the usage, if the provider told none; of an answer that is not whole it is not known."""
+    usage = reply.usage
+    if usage is None or usage.cost is not None or reply.outcome is not Outcome.OK:
+        return
+    try:
+        cost = prices.cost(usage, reply.model or attempt.model, attempt.provider)
+    except Exception:  # noqa: BLE001 - a price list must not break an answer
+        _log.exception("the price of %r could not be told", attempt.model)
+        return
+    reply.usage = dataclasses.replace(usage, cost=cost)
 
 
 def _end(call: Call, attempt: Attempt, error: BaseException | None, outcome: Outcome | None = None) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from .call import Attempt
-    from .chunk import Partial
+    from .chunk import Partial, Usage
 
 __all__ = [
     "GUIDANCE",
@@ -184,6 +184,13 @@ class ProviderError(RuntimeError):
     def guidance(self) -> Guidance:
         """What this error's class means for retry, router and breaker."""
         return GUIDANCE[self.error_class]
+
+    @property
+    def spent(self) -> Usage:
+        """Tokens and cost of all attempts of the call, which were in vain; what is not known is None."""
+        from .spending import spent
+
+        return spent(self.attempts)
 
     def detached(self) -> ProviderError:
         """A copy without traceback, to be kept: a kept traceback would keep every frame, and the prompt, alive.

@@ -387,6 +387,13 @@ class Reply(Closing):
         return Partial(text, reasoning, assemble(self._calls), self.usage, self._refusal)
 
     @property
+    def spent(self) -> Usage:
+        """Tokens and cost of all attempts of the call, this one and those before it; what is not known is None."""
+        from .spending import spent
+
+        return spent(self.attempts)
+
+    @property
     def raw(self) -> Any:
         """The provider's own answer: decoded JSON, or a client's native object; None for a stream."""
         return self._raw() if self._raw is not None else None
