@@ -72,12 +72,13 @@ class _Generations(pybreaker.CircuitBreakerListener):
 class Circuit:
     """The breaker of one route. Thread-safe; every time is given in seconds on the callers' clock."""
 
-    def __init__(self, rules: Rules, name: str = "") -> None:
+    def __init__(self, rules: Rules, name: str = "", storage: pybreaker.CircuitBreakerStorage | None = None) -> None:
         """Starts closed.
 
         Args:
             rules: the numbers.
-            name: of the route, for pybreaker's storage.
+            name: of the route, for pybreaker.
+            storage: pybreaker's, which must not wait; in memory unless given.
         """
         self._rules = rules
         self._lock = threading.Lock()
@@ -95,7 +96,11 @@ class Circuit:
         self._state = CLOSED
         self._since: float | None = None
         self._machine = pybreaker.CircuitBreaker(
-            fail_max=rules.failures, name=name, listeners=[_Generations(self)], throw_new_error_on_trip=False
+            fail_max=rules.failures,
+            name=name,
+            listeners=[_Generations(self)],
+            state_storage=storage,
+            throw_new_error_on_trip=False,
         )
 
     # -- admission -----------------------------------------------------------------------------------------
@@ -395,8 +400,14 @@ class Circuits:
     def of(self, route: str, rules: Rules) -> Circuit:
         """The circuit of that route; the first to ask says by which rules it goes."""
         with self._lock:
-            return self._circuits.setdefault(route, Circuit(rules, route))
+            circuit = self._circuits.get(route)
+            if circuit is None:
+                circuit = self._circuits[route] = self._new(route, rules)
+            return circuit
+
+    def _new(self, route: str, rules: Rules) -> Circuit:
+        return Circuit(rules, route)
 
     # Layers pickle; what arrives elsewhere has learnt nothing yet, and is shared with nobody here.
-    def __reduce__(self) -> tuple[type[Circuits], tuple[()]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
