@@ -69,6 +69,9 @@ class Chunk:
         refusal: what the model says in place of an answer, where the protocol keeps that apart.
         logprobs: a mapping for each token, in OpenAI's shape: "token", "logprob", "bytes", "top_logprobs".
         reasoning_details: whole pieces of reasoning as the provider wants them back, with their signatures.
+        restarted: what came before this chunk is void, and the answer begins anew with it; why, in words. "" in any
+            stream for which nobody asked for that.
+        continued: another route goes on from here with the same answer; why, in words. "" as above.
     """
 
     text: str = ""
@@ -82,6 +85,8 @@ class Chunk:
     refusal: str = ""
     logprobs: Sequence[Mapping[str, Any]] = ()
     reasoning_details: Sequence[Mapping[str, Any]] = ()
+    restarted: str = ""
+    continued: str = ""
 
     @property
     def meaningful(self) -> bool:

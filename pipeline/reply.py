@@ -61,7 +61,7 @@ class Reply(Closing):
         usage: tokens, or None if the provider told none.
         logprobs: a mapping for each token, in OpenAI's shape, if they were asked for and have arrived.
         reasoning_details: pieces of the reasoning as the provider wants them back; `message` has them.
-        changes: what was done to the caller's parameters on the way, by name, in words.
+        changes: what was done to the caller's parameters on the way, by name, in words; "stream" is one that broke off.
         attempts: every attempt of the call, this one included.
         outcome, error: how the reply ended; None while it is arriving.
     """
@@ -408,19 +408,20 @@ class Reply(Closing):
     _read_hint = "read()"
 
     def _as_chunk(self) -> Chunk:
-        deltas = [ToolCallDelta(i, call.id, call.name, call.arguments) for i, call in enumerate(self.tool_calls)]
+        so_far = self.partial
+        deltas = [ToolCallDelta(i, call.id, call.name, call.arguments) for i, call in enumerate(so_far.tool_calls)]
         return Chunk(
-            self.text,
-            self.reasoning,
+            so_far.text,
+            so_far.reasoning,
             deltas,
             self.finish_reason,
             self.native_finish_reason,
             self.usage,
             self.id,
             self.model,
-            self.refusal,
-            self.logprobs,
-            self.reasoning_details,
+            so_far.refusal,
+            tuple(self.logprobs),  # the reply's own lists grow while it arrives
+            tuple(self.reasoning_details),
         )
 
     def __repr__(self) -> str:
