@@ -24,15 +24,18 @@ from ..pipeline import (
     RouteDoubted,
     RouteRefused,
     RouteResting,
+    Run,
     Scope,
     Steps,
     TimedOut,
     Timeouts,
     Trip,
 )
+from ..pipeline.longest import Longest
 from ..pipeline.through import told_by
 from . import options
 from .circuit import Circuit, Circuits
+from .fleet import FleetCircuit
 from .permit import Change, Permit, Refusal, Rules, Verdict
 
 __all__ = ["Breaker", "CircuitBreaker"]
@@ -71,7 +74,8 @@ class CircuitBreaker(Layer):
             replies are never slow: how long they take depends on their length.
         slow_ratio: share of slow ones among recent tries that opens it, above 0 and at most 1.
         observe: True refuses nothing and only tells what it would do, to try its numbers out in production.
-        circuits: shared with the breakers of other stacks by being passed in; None keeps them apart.
+        circuits: shared with the breakers of other stacks by being passed in, and with other processes if they are
+            `RedisCircuits`; None keeps them apart.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -113,6 +117,28 @@ class CircuitBreaker(Layer):
                 f"CircuitBreaker(break_min={self.break_min:g}) is longer than break_max={self.break_max:g}"
             )
 
+    def verify(self, route: str, handler: Any) -> None:
+        """Refuses a window in which slow failures never meet, and a slowness that no answer can have.
+
+        Raises:
+            ValueError: with the numbers.
+        """
+        timeouts = told_by(handler, "timeouts", None, Timeouts)
+        if timeouts is None:
+            return
+        first = timeouts.first_event
+        if self.window is not None and self.window < 2 * first:
+            raise ValueError(
+                f"{self.name}: window={self.window:g} is shorter than twice Timeouts(first_event={first:g}) of route "
+                f"{route!r}, so attempts that hang would never count together: make it {2 * first:g} or more, or "
+                f"shorten the timeout"
+            )
+        if self.slow is not None and self.slow >= first:
+            raise ValueError(
+                f"{self.name}: slow={self.slow:g} is no less than Timeouts(first_event={first:g}) of route {route!r}, "
+                f"after which an attempt is cut, so no answer would ever count as slow: make it shorter"
+            )
+
     def bind(self, handler: Any) -> Breaker:
         """Makes the breaker of one route."""
         return Breaker(self, told_by(handler, "route", ""), told_by(handler, "timeouts", Timeouts()))
@@ -126,7 +152,7 @@ class Breaker:
         self._route = route
         self._timeouts = timeouts
         self._now = Clock().now  # of the latest call, for what is done by hand
-        rules = Rules(
+        self._rules = rules = Rules(
             layer.failures,
             layer.ratio,
             layer.minimum,
@@ -139,7 +165,9 @@ class Breaker:
         )
         self._slow = layer.slow
         self._observe = layer.observe
+        self._layer = layer
         self._circuit = Circuit(rules, route) if layer.circuits is None else layer.circuits.of(route, rules)
+        self._fleet = self._circuit if isinstance(self._circuit, FleetCircuit) else None
 
     def handle(self, request: Request) -> Steps:
         """Admits one try, or refuses it; judges it at its end."""
@@ -147,6 +175,10 @@ class Breaker:
         self._now = call.clock.now
         tell = partial(_emit, call, self._route)
         lease = self._timeouts.first(request.stream)
+        if self._fleet is not None and self._fleet.due(now := call.clock.now()):
+            change: Change | None = yield Run(partial(self._fleet.ask, now, lease))
+            if change is not None:
+                tell(change)
         permit = self._circuit.admit(call.clock.now(), lease, tell)
         if isinstance(permit, Refusal):
             if not (self._observe or call.forced):
@@ -176,6 +208,16 @@ class Breaker:
     def snapshot(self, now: float) -> dict[str, Any]:
         """The breaker's state at the moment `now` on the calls' clock; see `Circuit.snapshot`."""
         return self._circuit.snapshot(now)
+
+    def longest(self, inner: Longest, others: bool) -> Longest:
+        """Nothing more than without it, except that a try may be refused."""
+        return inner.refusing()
+
+    def rehearsal(self) -> Breaker:
+        """One of its own that stands where this one does."""
+        from .trial import TrialBreaker
+
+        return TrialBreaker(self._layer, self._route, self._timeouts, self.snapshot(self._now()))
 
     def _refused(self, refusal: Refusal) -> RouteRefused:
         because = refusal.because

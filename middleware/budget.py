@@ -7,6 +7,7 @@ proportion to calls: a fifth, and a few more so that a quiet application may ret
 from __future__ import annotations
 
 import threading
+from copy import deepcopy
 
 from . import options
 from .window import Window
@@ -51,6 +52,13 @@ class RetryBudget:
                 return False
             self._recent.add(False, now)
             return True
+
+    def copy(self) -> RetryBudget:
+        """A budget of the same size that has seen the same calls, to try out what it would allow."""
+        twin = RetryBudget(self._ratio, self._floor, self._window)
+        with self._lock:
+            twin._recent = deepcopy(self._recent)
+        return twin
 
     # Layers pickle; what arrives elsewhere is a budget of the same size with nothing used, shared with nobody here.
     def __reduce__(self) -> tuple[type[RetryBudget], tuple[float, int, float]]:

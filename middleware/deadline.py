@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..pipeline import Layer, Reply, Request, Scope, Steps
+from ..pipeline.longest import Longest
 from . import options
 
 __all__ = ["Deadline"]
@@ -40,6 +41,14 @@ class Deadline(Layer):
     def __post_init__(self) -> None:
         options.seconds(self, "seconds", self.seconds)
         options.identity(self)
+
+    def longest(self, inner: Longest, others: bool) -> Longest:
+        """Nothing takes longer in all."""
+        return inner.within(self.seconds)
+
+    def rehearsal(self) -> Deadline:
+        """Itself: it keeps nothing."""
+        return self
 
     def handle(self, request: Request) -> Steps:
         """Sets the deadline for what is inside, and gives the outer one back when that is over."""

@@ -6,7 +6,7 @@ another one can help, and `Route.lacks` and `Route.window` say which ones can do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,8 @@ from ..pipeline import (
     Via,
 )
 from ..pipeline.needs import check_needs, needs_of
-from .strategies import Strategy, strategy_named
+from .resuming import Answer, MidStream, Walk, check_mid_stream, resumable
+from .strategies import InOrder, Strategy, strategy_named
 
 __all__ = ["Fallback"]
 
@@ -58,10 +59,13 @@ class Fallback(Router):
         needs: what every request needs, of "tools", "images" and "json_schema": a route that lacks it is refused here
             and now, and not on the day on which all others are down.
         window: tokens that every route must have room for, as far as its own `window` is known.
+        mid_stream: what to do when a stream breaks off after its first token: "raise" the error, "restart" the answer
+            on another route, or "continue" it on one that `continues`. See `resuming.py` for what that means, and
+            when the error is raised all the same.
 
     Raises:
-        ValueError: if there is no route, two have the same name, the strategy does not fit them, or one of them
-            lacks what is needed.
+        ValueError: if there is no route, two have the same name, the strategy does not fit them, one of them lacks
+            what is needed, or none of them could continue what breaks off.
     """
 
     kind = "fallback"
@@ -74,12 +78,14 @@ class Fallback(Router):
         panic: bool = False,
         needs: Collection[str] = (),
         window: int | None = None,
+        mid_stream: MidStream = "raise",
     ) -> None:
         super().__init__(*routes)
         self.strategy = strategy_named(strategy)
         self.strategy.check([route.name for route in self.routes])
         self.content_filter = content_filter
         self.panic = panic
+        self.mid_stream = check_mid_stream(mid_stream, self.routes)
         needed = check_needs(f"{type(self).__name__}(needs=...)", needs)
         for path, route in self.leaves():
             if missing := needed.intersection(route.lacks):
@@ -95,31 +101,45 @@ class Fallback(Router):
 
     def handle(self, request: Request) -> Steps:
         """Sends the request along one route after another until one answers."""
+        walk = self._walk(request)
+        if self.mid_stream == "raise":
+            return walk  # type: ignore[return-value]  # then it hands over nothing, and returns its reply
+        return resumable(walk, request, self.mid_stream)
+
+    def _walk(self, request: Request) -> Walk:
         call = request.call
         outside = call.routes_left
         failed: dict[str, ProviderError] = {}
+        reply: Any
         waiting = list(self.strategy.order(self._able(request), request))
         if not waiting:
             raise InvalidRequest(self._unable(request), reason="unsupported_feature")
         try:
             while True:
-                route = waiting.pop(0)
+                route, reply = waiting.pop(0), None
                 call.routes_left = outside + sum(other.leaf_count for other in waiting)
                 over = self.strategy.began(route)
                 try:
-                    reply: Reply = yield Via(route, request)
-                except ProviderError as error:
-                    if self.strategy.learns and not isinstance(error, RouteRefused):
-                        self.strategy.failed(route, error, request)
-                    waiting = self._after(call, route, error, waiting, failed)
-                    if not waiting:
-                        raise
-                else:
+                    reply = yield Via(route, request)
                     self._learn(route, request, reply)
                     if over is not None:
                         reply.on_end(partial(_ignoring, over))
                         over = None
-                    return reply
+                    if self.mid_stream != "raise":
+                        call.routes_left, call.forced = outside, False
+                        # Kept as long as the stream: their tracebacks would keep every frame that led to it.
+                        failed = {name: error.detached() for name, error in failed.items()}
+                        yield Answer(route.name, reply)  # what it breaks off with is raised here
+                    return reply  # type: ignore[no-any-return]
+                except ProviderError as error:
+                    if reply is None and self.strategy.learns and not isinstance(error, RouteRefused):
+                        self.strategy.failed(route, error, request)
+                    elif reply is not None and self.mid_stream == "continue":
+                        waiting = [other for other in waiting if other.continues]
+                    reply = None  # it has the error, whose traceback has this frame
+                    waiting = self._after(call, route, error, waiting, failed)
+                    if not waiting:
+                        raise
                 finally:
                     call.routes_left = outside
                     if over is not None:
@@ -134,6 +154,26 @@ class Fallback(Router):
         if not able:
             return (Problem("messages", self._unable(request)),)
         return tuple(problem for route in able for problem in route.check(request))
+
+    def plan(self, request: Request) -> tuple[Route, ...]:
+        """The routes that can do what is asked, in the order in which they would be tried now."""
+        able = self._able(request)
+        return tuple(self.strategy.preview(able, request)) if able else ()
+
+    def rehearsal(self, routes: Sequence[Route]) -> Fallback:
+        """The same rules over these routes, in their order."""
+        twin = super().rehearsal(routes)
+        twin.strategy = InOrder()
+        return twin
+
+    def why_not(self, error: ProviderError, call: Call) -> str:
+        """Why an error does not make it move on."""
+        if call.is_over(error):
+            return "the time of the call is up"
+        if not self._may_help(error):
+            filtered = error.reason == "content_filter"
+            return "a refusal is the answer, unless content_filter=True" if filtered else "it is wrong on every route"
+        return "no route with a larger window is left" if error.reason == "context_length" else "no route is left"
 
     def _able(self, request: Request) -> tuple[Route, ...]:
         if not self._choosy:

@@ -1,8 +1,7 @@
 """Retry: try the same route again, when the error's class says that this can help.
 
-The engine is tenacity's state machine; the policy is ours. The engine asks three questions after each failure
-(again? how long? enough?) and `_Policy` answers them from the guidance table, the ledger of the call, and the
-clock. It is not started before a first try has failed: a call that succeeds never pays for it.
+The policy stands here; how the tries of one call go is in `course.py`. No course is begun before a first try has
+failed: a call that succeeds never pays for it.
 
     error's class      again                       wait
     TIMEOUT            once                        none
@@ -17,38 +16,30 @@ with the number.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
-
-from tenacity import DoSleep, RetryCallState, Retrying
 
 from ..pipeline import (
     Again,
-    AttemptsSpent,
-    Call,
-    CircuitOpen,
     Layer,
     ProviderError,
     Reply,
     Request,
     RetryScheduled,
-    RouteRefused,
     Running,
     Scope,
     Sleep,
     Steps,
 )
+from ..pipeline.longest import Longest
 from ..pipeline.through import told_by
 from . import options
 from .backoff import Backoff
 from .budget import RetryBudget
+from .course import Course
 
 __all__ = ["Policy", "Retry"]
-
-# Jitter on top of a Retry-After, so that all who were told the same number do not come back together.
-_SPREAD = 0.1
 
 
 @dataclass(frozen=True)
@@ -122,12 +113,42 @@ class Retry(Layer):
                 raise TypeError(
                     f"Retry(policies=...) must map error classes and reasons to a Policy, not {kind!r} to {policy!r}"
                 )
+        if self.patience > self.max_wait:
+            raise ValueError(
+                f"Retry(patience={self.patience:g}) is longer than max_wait={self.max_wait:g}: a wait is worth no more "
+                f"while another route is there than while none is"
+            )
         if self.budget is not None and not isinstance(self.budget, RetryBudget):
             raise TypeError(f"Retry(budget=...) must be a RetryBudget, not {type(self.budget).__name__}")
 
     def bind(self, handler: Any) -> Running:
         """Makes the running half for one route, or for the whole call."""
         return _Retrying(self, told_by(handler, "route", ""))
+
+    # -- the rules, one by one -----------------------------------------------------------------------------
+
+    def kind_of(self, error: ProviderError) -> str:
+        """Under which name the error's policy stands, and its tries are counted."""
+        return error.reason if error.reason in self.policies else error.error_class.value
+
+    def policy_for(self, error: ProviderError) -> Policy | None:
+        """The policy for an error; None is the layer's own: its attempts, its backoff."""
+        given = self.policies.get(self.kind_of(error))
+        return given or {Again.ONCE: _ONCE, Again.NO: _NEVER}.get(error.guidance.again)
+
+    def allowed(self, given: Policy | None, others: bool) -> int:
+        """How many tries of a route there may be.
+
+        Args:
+            given: what `policies` says of the last failure, if it says anything.
+            others: whether other routes are left.
+        """
+        allowed = self.attempts if given is None else max(self.attempts, given.attempts)
+        return min(allowed, self.attempts_before_others) if others else allowed
+
+    def limit(self, others: bool) -> float:
+        """Seconds that are worth waiting, by whether other routes are left."""
+        return self.patience if others else self.max_wait
 
 
 class _Retrying:
@@ -143,13 +164,14 @@ class _Retrying:
         try:
             reply: Reply = yield request
         except ProviderError as error:
-            course = _Course(self._layer, call, error)
+            course = Course(self._layer, call, error)
         else:
             return reply
         try:
             while True:
                 delay = course.next_wait()
                 if delay is None:
+                    self._ended(course)
                     raise course.error
                 call.emit(RetryScheduled(self._route, course.error, delay))
                 if delay > 0:
@@ -163,116 +185,35 @@ class _Retrying:
         finally:
             course.forget()
 
+    def _ended(self, course: Course) -> None:
+        """Hears that it is enough."""
 
-class _Course:
-    """How the tries of one call go: its answers to tenacity's three questions: `again`, `wait`, `stop`."""
+    # -- what `stack.explain` asks -------------------------------------------------------------------------
 
-    def __init__(self, layer: Retry, call: Call, error: ProviderError) -> None:
-        self._layer = layer
-        self._call = call
-        self._tries = self._refusals = 0
-        self._kinds: Counter[str] = Counter()  # how many tries ended in each kind of failure
-        self._before = 0.0
-        self._engine = Retrying(
-            retry=self._again, wait=self._wait, stop=self._stop, retry_error_callback=lambda state: None
-        )
-        self._engine.begin()
-        self._state = RetryCallState(self._engine, None, (), {})
-        self.error = error
-        self.note(error)
+    def longest(self, inner: Longest, others: bool) -> Longest:
+        """Any kind of failure may come, and with it a Retry-After that is just worth waiting for."""
+        layer = self._layer
+        times = max(layer.allowed(policy, others) for policy in (None, *layer.policies.values()))
+        return inner.repeated(times, layer.limit(others))
 
-    def note(self, error: ProviderError) -> None:
-        """Takes in how the last try failed."""
-        # A refusal that is not waited for: nothing more can be tried here, and the error before it says more.
-        self._final = isinstance(error, AttemptsSpent) or (
-            isinstance(error, CircuitOpen) and (self._layer.scope == "route" or error.retry_after is None)
-        )
-        if self._final:
-            return
-        self.error = error
-        if isinstance(error, RouteRefused):
-            self._refusals += 1
-        else:
-            self._tries += 1
-            self._kinds[self._kind(error)] += 1
+    def rehearsal(self) -> Running:
+        """The same rules."""
+        return _Rehearsing(self._layer, self._route)
 
-    def next_wait(self) -> float | None:
-        """Seconds to wait before the next try; None if it is enough, and `error` is to be raised."""
-        # A result, not an exception: the engine would raise it, and its frames, which hold the error, would
-        # become part of the error's traceback: a cycle, with the prompt in it.
-        self._state.set_result(self.error)
-        self._chosen: float | None = None
-        delay = self._engine.iter(self._state)
-        if not isinstance(delay, DoSleep):  # which is a float
-            return None
-        self._state.prepare_for_next_attempt()
-        self._before = delay
-        return delay
 
-    def forget(self) -> None:
-        """Lets go of the errors: through their tracebacks they would keep this frame, and the prompt, alive."""
-        vars(self._engine).clear()  # it holds methods of ours and of its own: a cycle, with the ledger in it
-        del self.error, self._state, self._engine
+class _Rehearsing(_Retrying):
+    """Uses up no real budget, and remembers why it was enough."""
 
-    # -- tenacity's three questions ------------------------------------------------------------------------
+    def __init__(self, layer: Retry, route: str) -> None:
+        super().__init__(layer, route)
+        self._budget = layer.budget
+        self.why = ""
 
-    def _again(self, state: RetryCallState) -> bool:
-        error = self.error
-        if self._final or self._call.is_over(error):
-            return False
-        if isinstance(error, CircuitOpen):
-            return True
-        if error.retry is not None:
-            return error.retry
-        policy = self._policy(error)
-        return policy is None or self._kinds[self._kind(error)] < policy.attempts
+    def handle(self, request: Request) -> Steps:
+        if self._budget is not None:  # one copy for all that share it
+            copy = request.call.slots.setdefault(self._budget, self._budget.copy())
+            self._layer = replace(self._layer, budget=copy)
+        return super().handle(request)
 
-    def _kind(self, error: ProviderError) -> str:
-        """Under which name the error's policy stands, and its tries are counted."""
-        return error.reason if error.reason in self._layer.policies else error.error_class
-
-    def _policy(self, error: ProviderError) -> Policy | None:
-        """The policy for an error; None is the layer's own: its attempts, its backoff."""
-        given = self._layer.policies.get(self._kind(error))
-        return given or {Again.ONCE: _ONCE, Again.NO: _NEVER}.get(error.guidance.again)
-
-    def _wait(self, state: RetryCallState) -> float:
-        # Chosen once for each try, because `_stop` asks too: before the engine does, or after, by its version.
-        if self._chosen is None:
-            self._chosen = self._choose(state)
-        return self._chosen
-
-    def _choose(self, state: RetryCallState) -> float:
-        clock, error, layer = self._call.clock, self.error, self._layer
-        if error.retry_after:
-            spread = min(_SPREAD * error.retry_after, self._limit - error.retry_after)
-            return error.retry_after + clock.uniform(0.0, max(0.0, spread))
-        policy = self._policy(error)
-        backoff = layer.backoff if policy is None else policy.backoff
-        if backoff is None:
-            if self._kinds[self._kind(error)] == 1:
-                return 0.0
-            backoff = layer.backoff  # the provider wants it repeated more often than the policy does
-        return backoff.wait(state.attempt_number - 1, self._before, clock)
-
-    def _stop(self, state: RetryCallState) -> bool:
-        call, layer = self._call, self._layer
-        allowed = layer.attempts
-        given = layer.policies.get(self._kind(self.error))
-        if given is not None:
-            allowed = max(allowed, given.attempts)
-        if call.routes_left > 0:
-            allowed = min(allowed, layer.attempts_before_others)
-        if self._tries >= allowed or self._refusals >= allowed:
-            return True
-        # Every untried route keeps one attempt.
-        if call.attempts_left <= call.routes_left:
-            return True
-        wait = self._wait(state)
-        if wait > self._limit or not call.fits(wait):
-            return True
-        return layer.budget is not None and not layer.budget.withdraw(call.clock.now())
-
-    @property
-    def _limit(self) -> float:
-        return self._layer.patience if self._call.routes_left > 0 else self._layer.max_wait
+    def _ended(self, course: Course) -> None:
+        self.why = course.why

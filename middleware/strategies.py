@@ -54,6 +54,10 @@ class Strategy:
         """
         raise TypeError(f"{type(self).__name__} needs an order()")
 
+    def preview(self, routes: Sequence[Route], request: Request) -> Sequence[Route]:
+        """What `order` would say now. A strategy whose `order` changes something must say it here without that."""
+        return self.order(routes, request)
+
     def check(self, names: Sequence[str]) -> None:
         """Refuses routes that it is not made for.
 
@@ -94,10 +98,19 @@ class RoundRobin(Strategy):
 
     def __init__(self) -> None:
         self._turns = count()  # next() on it is atomic
+        self._turn = -1
 
     def order(self, routes: Sequence[Route], request: Request) -> Sequence[Route]:
-        first = next(self._turns) % len(routes)
-        return (*routes[first:], *routes[:first])
+        self._turn = turn = next(self._turns)
+        return _from(turn, routes)
+
+    def preview(self, routes: Sequence[Route], request: Request) -> Sequence[Route]:
+        return _from(self._turn + 1, routes)
+
+
+def _from(turn: int, routes: Sequence[Route]) -> Sequence[Route]:
+    first = turn % len(routes)
+    return (*routes[first:], *routes[:first])
 
 
 class Weighted(Strategy):

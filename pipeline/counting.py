@@ -42,6 +42,10 @@ class Count(Layer):
     name = "<count>"
     scope = "route"
 
+    def rehearsal(self) -> Count:
+        """Itself: it writes into the call's ledger only."""
+        return self
+
     def handle(self, request: Request) -> Steps:
         """Counts one attempt."""
         call = request.call

@@ -118,6 +118,17 @@ class Layer:
         not_outside: kinds that this layer must not stand outside of, each with the reason.
         not_inside: kinds that this layer must not stand inside of, each with the reason; "*" is every kind
             but those in `but_inside`.
+
+    `stack.explain` asks the running half, if it has them, for three things. None of them may change anything:
+
+        snapshot(now)            its state as plain data: `state` is a word, `until` a moment on the clock or None
+        longest(inner, others)   the worst case of a call, given that of what is further in, as a `Longest`; `others`
+                                 says whether other routes are left
+        rehearsal()              a running half that decides as this one does, to be driven where nothing is sent: it
+                                 must share nothing that changes. `said` is what it did, in words, or `why` why it
+                                 did no more; without either it is told from what it was seen to do
+
+    A layer without them passes everything on, as far as `explain` knows.
     """
 
     name: str = "layer"
@@ -134,6 +145,17 @@ class Layer:
     def companion(self) -> Layer | None:
         """A layer that must be outermost for this one to make sense; a Stack adds it if it is missing."""
         return None
+
+    def verify(self, route: str, handler: Any) -> None:
+        """Refuses options that make no sense over this handler; a Stack asks for every leaf when it is built.
+
+        Args:
+            route: the path of the leaf, for the message.
+            handler: the leaf; what it tells of itself, such as `timeouts`, is what options can be held against.
+
+        Raises:
+            ValueError: with the layer, the numbers, and what to do.
+        """
 
     def handle(self, request: Request) -> Steps:
         """What the layer does with one call; see the module's text."""

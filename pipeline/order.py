@@ -1,7 +1,7 @@
-"""Which orders of layers make sense, checked when a stack is built.
+"""Which orders and options of layers make sense, checked when a stack is built.
 
-The rules belong to the layers (`Layer.not_outside`, `Layer.not_inside`); this file only reads them, so the
-pipeline knows no concern by name.
+The rules belong to the layers (`Layer.not_outside`, `Layer.not_inside`, `Layer.verify`); this file only reads them, so
+the pipeline knows no concern by name.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .layer import Layer
-from .router import Router
-from .through import told_by
+from .router import Router, label
+from .through import leaves_of, told_by
 
 __all__ = ["completed", "verify"]
 
@@ -26,17 +26,27 @@ def completed(layers: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(result)
 
 
-def verify(layers: Sequence[Any], handler: Any) -> None:
-    """Refuses an order that makes no sense.
+def verify(layers: Sequence[Any], handler: Any, cap: int) -> None:
+    """Refuses an order, options or a cap that make no sense.
 
     Raises:
-        ValueError: with the two layers and the reason.
+        ValueError: with the layers and the reason.
     """
     for position, outer in enumerate(layers):
         for inner in layers[position + 1 :]:
             _pair(outer, inner, over_router=isinstance(handler, Router))
     _unique(layers)
-    _nested(layers, handler)
+    leaves = _leaves(handler)
+    _nested(layers, leaves)
+    for layer in layers:
+        if isinstance(layer, Layer):
+            for path, leaf in leaves:
+                layer.verify(path, leaf)
+    if cap < (count := leaves_of(handler)):
+        raise ValueError(
+            f"cap={cap} is smaller than the number of routes, {count}, so that some could never be tried: "
+            f"make it {count} or more"
+        )
 
 
 def _pair(outer: Any, inner: Any, over_router: bool) -> None:
@@ -67,9 +77,14 @@ def _unique(layers: Sequence[Any]) -> None:
             seen.add((layer.name, layer.scope))
 
 
-def _nested(layers: Sequence[Any], handler: Any) -> None:
-    leaves = [route.handler for _, route in handler.leaves()] if isinstance(handler, Router) else [handler]
-    inside: set[str] = set().union(*(told_by(leaf, "names", frozenset()) for leaf in leaves))
+def _leaves(handler: Any) -> list[tuple[str, Any]]:
+    if isinstance(handler, Router):
+        return [(path, route.handler) for path, route in handler.leaves()]
+    return [(label(handler), handler)]
+
+
+def _nested(layers: Sequence[Any], leaves: Sequence[tuple[str, Any]]) -> None:
+    inside: set[str] = set().union(*(told_by(leaf, "names", frozenset()) for _, leaf in leaves))
     for layer in layers:
         if isinstance(layer, Layer) and layer.scope == "route" and layer.name in inside:
             raise ValueError(

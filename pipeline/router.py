@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from .call import Call
-from .errors import Problem
+from .errors import Problem, ProviderError
 from .layer import Steps, adrive, drive
 from .needs import check_needs
 from .reply import Reply
@@ -38,6 +38,9 @@ class Route:
             is larger.
         lacks: what it cannot do, of "tools", "images" and "json_schema"; requests that need it pass it by. What
             the handler itself says it lacks is added.
+        continues: whether the model goes on with a text that is given to it as the last message, of the assistant.
+            Claude up to 4.6 does, llama.cpp, and some models at OpenRouter; others answer anew. Of a router: whether
+            all of its routes do.
 
     Raises:
         ValueError: if the name is empty, a parameter is both dropped and renamed, the window is not positive, or
@@ -53,6 +56,7 @@ class Route:
     rename: Mapping[str, str] = field(default_factory=dict)
     window: int | None = None
     lacks: Collection[str] = frozenset()
+    continues: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -77,6 +81,8 @@ class Route:
             raise ValueError(f"Route({self.name!r}, window=...) must be a positive whole number, not {self.window!r}")
         if self.model is None:
             object.__setattr__(self, "model", told_by(self.handler, "model", None, str))
+        if not isinstance(self.continues, bool):
+            raise TypeError(f"Route({self.name!r}, continues=...) must be True or False, not {self.continues!r}")
         object.__setattr__(self, "drop", frozenset(self.drop))
         lacks = check_needs(f"Route({self.name!r}, lacks=...)", self.lacks)
         object.__setattr__(self, "lacks", lacks | told_by(self.handler, "lacks", frozenset()))
@@ -166,6 +172,20 @@ class Router:
     def handle(self, request: Request) -> Steps:
         """Chooses a route by yielding `Via(route, request)`; gives the reply or raises."""
         raise TypeError(f"{type(self).__name__} needs a handle()")
+
+    def plan(self, request: Request) -> tuple[Route, ...]:
+        """The routes in the order in which they would be tried now; asking changes nothing."""
+        return self.routes
+
+    def rehearsal(self, routes: Sequence[Route]) -> Self:
+        """A router that decides as this one does, over these routes, and shares with it nothing that changes."""
+        twin = copy.copy(self)
+        twin.routes = tuple(routes)
+        return twin
+
+    def why_not(self, error: ProviderError, call: Call) -> str:
+        """Why it does not move on after `error`, in words, if it does not; "" if it cannot say."""
+        return ""
 
     def __call__(self, request: Request) -> Reply:
         """Runs the router for one request in the calling thread."""

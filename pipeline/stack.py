@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from . import order
 from .async_reply import AsyncReply
@@ -31,6 +31,9 @@ from .reply import Reply
 from .request import Request
 from .router import AsyncRouter, Route, Router, label
 from .through import inward, leaves_of
+
+if TYPE_CHECKING:
+    from .explained import ErrorExplained, RequestExplained
 
 __all__ = ["AsyncStack", "Stack"]
 
@@ -61,11 +64,11 @@ class _Folded:
             clock: time, sleep and random of every call; the real ones unless given.
             observers: called with every event of every call; see Observer for what one may do.
             cap: attempts that one call may make in all; max(6, routes + 2) unless given.
-            check: False allows an order of layers that makes no sense.
+            check: False allows an order of layers, options and a cap that make no sense.
 
         Raises:
-            ValueError: if the order makes no sense, a name stands twice, or MAINSTAY_DISABLE names an unknown
-                layer.
+            ValueError: if the order makes no sense, options contradict each other, the cap is smaller than the
+                number of routes, a name stands twice, or MAINSTAY_DISABLE names an unknown layer.
             TypeError: if something in the list is no middleware.
         """
         given = list(layers)
@@ -78,13 +81,13 @@ class _Folded:
         if not callable(handler):
             raise TypeError(f"the handler must be callable, not {type(handler).__name__}")
         self.layers: tuple[Any, ...] = order.completed(given)
-        if check:
-            order.verify(self.layers, handler)
         self.leaf_count: int = leaves_of(handler)
         if cap is not None and cap < 1:
             raise ValueError(f"cap must be 1 or more attempts, not {cap!r}")
         # Enough for two tries on each of two routes and more, and never fewer than one for each route.
         self.cap = cap or max(6, self.leaf_count + 2)
+        if check:
+            order.verify(self.layers, handler, self.cap)
         self.clock = clock or Clock()
         self.observers: tuple[Observer, ...] = tuple(observers)
         self._off: frozenset[str] = frozenset()
@@ -246,6 +249,39 @@ class _Folded:
         from . import drawing
 
         return drawing.describe(self._entry, self._off | off)
+
+    @overload
+    def explain(self, subject: Request) -> RequestExplained: ...
+
+    @overload
+    def explain(self, subject: ProviderError, *, route: str | None = None) -> ErrorExplained: ...
+
+    def explain(
+        self, subject: Request | ProviderError, *, route: str | None = None
+    ) -> RequestExplained | ErrorExplained:
+        """What would happen to a request now, or what each layer would do with an error; nothing is sent or changed.
+
+            print(stack.explain(Request("gpt-4o", "Why is the sky blue?")))
+            print(stack.explain(RateLimited(retry_after=60.0), route="openai"))
+
+        Args:
+            subject: a Request, or a ProviderError, such as one that was caught.
+            route: the path of the route that the error comes from; unless given, the error's own, or the first.
+
+        Returns:
+            Plain data, whose `str()` is a text.
+
+        Raises:
+            TypeError: if it is neither.
+            LookupError: if there is no such route.
+        """
+        from . import explain
+
+        if isinstance(subject, ProviderError):
+            return explain.error_explained(self, subject, route)
+        if isinstance(subject, Request):
+            return explain.request_explained(self, subject)
+        raise TypeError(f"explain() takes a Request or a ProviderError, not {type(subject).__name__}")
 
     def __str__(self) -> str:
         from . import drawing
