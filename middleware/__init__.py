@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .health import Health as Health
     from .log import Log as Log
     from .presets import standard as standard
+    from .redis_circuits import RedisCircuits as RedisCircuits
     from .retry import Policy as Policy
     from .retry import Retry as Retry
     from .strategies import Cheapest as Cheapest
@@ -50,6 +51,7 @@ _HOMES = {
     "Health": "health",
     "Log": "log",
     "Policy": "retry",
+    "RedisCircuits": "redis_circuits",
     "Retry": "retry",
     "RetryBudget": "budget",
     "Cheapest": "strategies",
@@ -83,6 +85,7 @@ __all__ = [
     "Policy",
     "Price",
     "Prices",
+    "RedisCircuits",
     "Retry",
     "RetryBudget",
     "RoundRobin",

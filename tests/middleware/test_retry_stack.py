@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mainstay.middleware import Fallback, Retry, RetryBudget
-from mainstay.middleware import retry as module
+from mainstay.middleware import course as module
 from mainstay.pipeline import (
     AllRoutesFailed,
     AsyncStack,
