@@ -81,6 +81,6 @@ def test_logprobs_are_gathered() -> None:
 def test_a_complete_reply_iterates_as_one_chunk_with_everything() -> None:
     reply = Reply("Hi", refusal="No.", logprobs=[{"token": "Hi"}], reasoning_details=[THOUGHT])
     (chunk,) = reply
-    assert (chunk.refusal, chunk.logprobs, chunk.reasoning_details) == ("No.", [{"token": "Hi"}], [THOUGHT])
+    assert (chunk.refusal, list(chunk.logprobs), list(chunk.reasoning_details)) == ("No.", [{"token": "Hi"}], [THOUGHT])
     again = Reply.stream(iter(reply)).read()
     assert again.message == reply.message
