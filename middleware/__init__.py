@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .log import Log as Log
     from .presets import standard as standard
     from .redis_circuits import RedisCircuits as RedisCircuits
+    from .resuming import MidStream as MidStream
     from .retry import Policy as Policy
     from .retry import Retry as Retry
     from .strategies import Cheapest as Cheapest
@@ -50,6 +51,7 @@ _HOMES = {
     "Fallback": "fallback",
     "Health": "health",
     "Log": "log",
+    "MidStream": "resuming",
     "Policy": "retry",
     "RedisCircuits": "redis_circuits",
     "Retry": "retry",
@@ -82,6 +84,7 @@ __all__ = [
     "Healthiest",
     "KnownPrices",
     "Log",
+    "MidStream",
     "Policy",
     "Price",
     "Prices",

@@ -15,7 +15,8 @@ from ..pipeline import Request, Route
 from ..pipeline.router import label
 from ..pipeline.through import told_by
 from .fallback import Fallback
-from .strategies import Fastest
+from .resuming import MidStream
+from .strategies import Fastest, Strategy
 
 __all__ = ["Balance", "LeastBusy"]
 
@@ -64,6 +65,7 @@ class Balance(Fallback):
         routes: handlers or Routes. A handler that has no name of its own here is called by the provider and the
             fingerprint of its key, such as "openai-5f2a81"; keys are never shown.
         strategy: LeastBusy() unless given.
+        mid_stream: as for Fallback.
 
     Raises:
         ValueError: if there is no route, or two have the same name, which two adapters with one key would.
@@ -71,9 +73,9 @@ class Balance(Fallback):
 
     kind = "balance"
 
-    def __init__(self, *routes: Any, strategy: LeastBusy | None = None) -> None:
+    def __init__(self, *routes: Any, strategy: Strategy | None = None, mid_stream: MidStream = "raise") -> None:
         named = [route if isinstance(route, Route) else Route(_named(route, routes), route) for route in routes]
-        super().__init__(*named, strategy=strategy or LeastBusy())
+        super().__init__(*named, strategy=strategy or LeastBusy(), mid_stream=mid_stream)
         providers = {label(route.handler) for route in self.routes}
         self.provider = providers.pop() if len(providers) == 1 else "balance"
 

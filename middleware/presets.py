@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..pipeline import Layer
+from ..pipeline import Layer, PriceTable
 from .breaker import CircuitBreaker
 from .circuit import Circuits
+from .cost import Cost
 from .deadline import Deadline
 from .retry import Retry
 from .trace import Trace, TraceCall
@@ -19,7 +20,11 @@ __all__ = ["standard"]
 
 
 def standard(
-    *, deadline: float = 600.0, tracer_provider: TracerProvider | None = None, circuits: Circuits | None = None
+    *,
+    deadline: float = 600.0,
+    tracer_provider: TracerProvider | None = None,
+    circuits: Circuits | None = None,
+    prices: PriceTable | None = None,
 ) -> list[Layer]:
     """The layers that most applications want, outside in.
 
@@ -27,6 +32,7 @@ def standard(
         deadline: how long a call may take in all, in seconds, more than 0.
         tracer_provider: where spans go; OpenTelemetry's global provider unless given.
         circuits: what the breakers share with those of other stacks; nothing unless given.
+        prices: what calls are counted by, `Prices` or `KnownPrices()`; only what providers report unless given.
 
     Returns:
         A new list, to be changed at will and given to a Stack with a router behind it.
@@ -34,6 +40,7 @@ def standard(
     return [
         TraceCall(tracer_provider),  # sees everything, so outermost
         Deadline(deadline),  # bounds everything, sleeps too
+        *([] if prices is None else [Cost(prices)]),  # only writes down the prices, so anywhere
         Validate(),  # before anything is spent
         Retry(),  # a new admission for each try, so outside the breaker
         CircuitBreaker(circuits=circuits),  # refuses before anything leaves

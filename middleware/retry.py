@@ -77,7 +77,7 @@ class Retry(Layer):
         backoff: the waits between tries; from 0.5 s to 8 s with full jitter, as the official clients.
         policies: what differs for an error class or a reason, by name: `{"loading": Policy(30, Backoff.constant(2.0)),
             "timeout": Policy(1)}`. A reason goes before its class; all tries of a route stay within `attempts`,
-            unless a policy says more.
+            unless a policy says more, and those of a call within the stack's `cap`.
         patience: seconds that are worth waiting while another route is there.
         max_wait: seconds that are worth waiting while none is; 120 s, as the official OpenAI client.
         budget: a RetryBudget, shared by being passed in; None sets no limit.

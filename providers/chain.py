@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, Unpack
 
+from ..middleware import Fallback, MidStream, Strategy
 from ..pipeline import Reply, Request, Route
 from ..pipeline.router import label
 from .front import Front, FrontOptions
@@ -23,19 +24,28 @@ class ProviderChain(Front):
 
     Args:
         links: pairs of a name and a provider (or any handler), in order of preference.
+        strategy, panic, mid_stream: how the next one is chosen, as for `Fallback`.
         options: as for `Front`.
 
     Raises:
         ValueError: if there is no link, two have the same name, or a provider of another protocol than the
-            first's was not told which model to use: the name asked for means nothing there.
+            first's was not told which model to use: the name asked for means nothing there; or as for `Fallback`.
     """
 
-    def __init__(self, links: Iterable[tuple[str, Link] | Route], **options: Unpack[FrontOptions]) -> None:
+    def __init__(
+        self,
+        links: Iterable[tuple[str, Link] | Route],
+        *,
+        strategy: str | Strategy = "in_order",
+        panic: bool = False,
+        mid_stream: MidStream = "raise",
+        **options: Unpack[FrontOptions],
+    ) -> None:
         routes = [link if isinstance(link, Route) else _route(*link) for link in links]
         if not routes:
             raise ValueError("ProviderChain([...]) needs at least one (name, provider)")
         _models_are_known(routes)
-        super().__init__(routes, **options)
+        super().__init__(Fallback(*routes, strategy=strategy, panic=panic, mid_stream=mid_stream), **options)
 
 
 def _route(name: str, link: Link) -> Route:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
-from ..middleware import Fallback, Health, standard
-from ..pipeline import Clock, Layer, Message, Observer, Reply, Request, Route, Stack
+from ..middleware import Health, standard
+from ..pipeline import Clock, Layer, Message, Observer, Reply, Request, Router, Stack
 from ..pipeline.closing import Closing
 
 __all__ = ["Front", "FrontOptions"]
@@ -22,10 +22,10 @@ class FrontOptions(TypedDict, total=False):
 
 
 class Front(Closing):
-    """A stack over some routes, with the calls that an application makes.
+    """A stack over a router, with the calls that an application makes.
 
     Args:
-        routes: Routes in order of preference.
+        router: which routes there are, and how they are chosen.
         layers: outside in; the standard ones unless given.
         clock: time, sleep and random; the real ones unless given.
         observers: called with every event.
@@ -38,7 +38,7 @@ class Front(Closing):
 
     def __init__(
         self,
-        routes: Sequence[Route],
+        router: Router,
         *,
         layers: Iterable[Layer | Callable[[Any], Any]] | None = None,
         clock: Clock | None = None,
@@ -48,7 +48,7 @@ class Front(Closing):
         self.health = health or Health()
         self.stack = Stack(
             standard() if layers is None else layers,
-            Fallback(*routes),
+            router,
             clock=clock,
             observers=(self.health, *observers),
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..middleware import Circuits, Health, standard
+from ..middleware import Circuits, Health, MidStream, Strategy, standard
 from ..pipeline import Message, ProviderError, Reply
 from ..pipeline.closing import Closing
 from .chain import ProviderChain
@@ -73,14 +73,26 @@ class ProviderManager(Closing):
             known = ", ".join(self._providers) or "none yet: add_provider(name, config) makes one"
             raise LookupError(f"there is no provider {name!r}; there is {known}") from None
 
-    def setup_fallback_chain(self, names: Iterable[str]) -> ProviderChain:
+    def setup_fallback_chain(
+        self,
+        names: Iterable[str],
+        *,
+        strategy: str | Strategy = "in_order",
+        panic: bool = False,
+        mid_stream: MidStream = "raise",
+    ) -> ProviderChain:
         """Chains providers in order of preference; the next one answers where one fails.
+
+        Args:
+            names: of the providers.
+            strategy, panic, mid_stream: how the next one is chosen, as for `Fallback`.
 
         Raises:
             LookupError: if a name is unknown.
             ValueError: as for ProviderChain.
         """
-        self._chain = ProviderChain([(name, self.get_provider(name)) for name in names], **self._options)
+        links = [(name, self.get_provider(name)) for name in names]
+        self._chain = ProviderChain(links, strategy=strategy, panic=panic, mid_stream=mid_stream, **self._options)
         return self._chain
 
     @property

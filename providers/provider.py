@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from ..middleware import Fallback
 from ..pipeline import Route
 from .front import Front, FrontOptions
 
@@ -29,6 +30,8 @@ class Provider(Front):
         drop: names of the caller's parameters that are left out here.
         rename: from the caller's parameter name to the one used here.
         window: context window in tokens, if known.
+        lacks: what it cannot do, of "tools", "images" and "json_schema".
+        continues: whether its model goes on from a last message of the assistant's.
         options: as for `Front`.
     """
 
@@ -43,12 +46,16 @@ class Provider(Front):
         drop: Collection[str] = frozenset(),
         rename: Mapping[str, str] | None = None,
         window: int | None = None,
+        lacks: Collection[str] = frozenset(),
+        continues: bool = False,
         **options: Unpack[FrontOptions],
     ) -> None:
         self.name = name
         self.adapter = adapter
-        self.route = Route(name, adapter, model, models or {}, params or {}, drop, rename or {}, window)
-        super().__init__([self.route], **options)
+        self.route = Route(
+            name, adapter, model, models or {}, params or {}, drop, rename or {}, window, lacks, continues
+        )
+        super().__init__(Fallback(self.route), **options)
 
     def as_route(self, name: str) -> Route:
         """The same provider as a route of a chain, under that name."""

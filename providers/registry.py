@@ -28,7 +28,7 @@ KINDS: Mapping[str, str] = {
 _PRESET: Mapping[str, Mapping[str, Any]] = {"openai_compatible": {"compatible": True}}
 
 # What is the route's affair, and not the adapter's.
-_ROUTE = ("model", "models", "params", "drop", "rename", "window")
+_ROUTE = ("model", "models", "params", "drop", "rename", "window", "lacks", "continues")
 
 
 def create_provider(
@@ -44,8 +44,8 @@ def create_provider(
             "anthropic"); "openrouter"; "ollama"; "llama_cpp", llama.cpp's server; or "llama_cpp_process", its program,
             run on this machine.
         config: options of the adapter (`api_key`, `base_url`, `timeouts`, ...) and of the route (`model`,
-            `models`, `params`, `drop`, `rename`, `window`). Keys that are missing come from the environment
-            variables of the official SDKs.
+            `models`, `params`, `drop`, `rename`, `window`, `lacks`, `continues`). Keys that are missing come from
+            the environment variables of the official SDKs.
         name: what errors and status call it; the kind unless given.
         options: as for `Front` (layers, clock, observers, health).
 
