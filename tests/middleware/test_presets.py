@@ -41,13 +41,6 @@ def test_it_answers(either_world: Any, ask: Request) -> None:
 # -- the package's front ---------------------------------------------------------------------------------------
 
 
-def test_every_name_that_is_promised_is_there() -> None:
-    for name in mainstay.middleware.__all__:
-        assert getattr(mainstay.middleware, name).__name__ == name
-    assert set(mainstay.middleware.__all__) <= set(dir(mainstay.middleware))
-    assert set(mainstay.middleware._HOMES) == set(mainstay.middleware.__all__)
-
-
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Retries'"):
         mainstay.middleware.Retries  # noqa: B018
