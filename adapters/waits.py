@@ -82,14 +82,15 @@ def wait_from_headers(headers: Mapping[str, str], now: float | None = None) -> f
     numbers = [number for number in stated if number is not None]
     if numbers:
         return next((number for number in numbers if number > 0), 0.0)
-    waits = []
+    waits: list[float | None] = []
     for name, value in headers.items():
         # OpenAI: x-ratelimit-remaining-tokens and x-ratelimit-reset-tokens; Anthropic: the word comes last.
         if "ratelimit" in name and "remaining" in name and seconds(value) == 0:
-            wait = _reset(headers.get(name.replace("remaining", "reset"), ""), clock)
-            if wait is not None:
-                waits.append(wait)
-    return max(waits, default=None)
+            waits.append(_reset(headers.get(name.replace("remaining", "reset"), ""), clock))
+    # Anthropic's subscriptions have no "remaining": they say whether all windows together refuse, and until when.
+    if headers.get("anthropic-ratelimit-unified-status") == "rejected":
+        waits.append(_reset(headers.get("anthropic-ratelimit-unified-reset", ""), clock))
+    return max((wait for wait in waits if wait is not None), default=None)
 
 
 def wait_from_body(error: Mapping[str, Any], now: float | None = None) -> float | None:

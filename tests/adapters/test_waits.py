@@ -57,6 +57,17 @@ def test_the_stated_wait_is_found(row: dict[str, Any]) -> None:
             },
             12,
         ),
+        # Anthropic's subscriptions tell of several windows at once; which one it is that refuses, they say themselves.
+        (
+            {
+                "anthropic-ratelimit-unified-status": "rejected",
+                "anthropic-ratelimit-unified-reset": "1790000900",
+                "anthropic-ratelimit-unified-overage-status": "rejected",
+                "anthropic-ratelimit-unified-overage-reset": "1792000000",
+            },
+            900,
+        ),
+        ({"anthropic-ratelimit-unified-status": "allowed", "anthropic-ratelimit-unified-reset": "1790000900"}, None),
         # The longest of what is used up; a limit that is not used up says nothing.
         (
             {
