@@ -10,9 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from mainstay.pipeline import AsyncReply, AsyncStack, Chunk, ErrorClass, ProviderError, Reply, Request, Stack, Usage
 from mainstay.pipeline.layer import AsyncBound, Bound
+
+# No example has a limit in wall-clock time: how long one takes says more about the machine than about the code.
+settings.register_profile("mainstay", deadline=None)
+settings.load_profile("mainstay")
 
 
 @dataclass
