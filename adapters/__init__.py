@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .params import Schema
     from .probing import Probe
     from .ready import Claude, Ollama, OpenAI, OpenRouter
+    from .rule import Rule
 
 _HOMES = {
     "Adapter": "adapter",
@@ -44,6 +45,7 @@ _HOMES = {
     "OpenRouter": "ready",
     "OpenRouterCodec": "openrouter",
     "Probe": "probing",
+    "Rule": "rule",
     "Schema": "params",
     "StreamDecoder": "codec",
     "Transport": "adapter",
@@ -68,6 +70,7 @@ __all__ = [
     "OpenRouter",
     "OpenRouterCodec",
     "Probe",
+    "Rule",
     "Schema",
     "StreamDecoder",
     "Transport",

@@ -65,7 +65,7 @@ def classify_response(
         status: the HTTP status; None if it is not known.
         headers: the answer's headers, in any case.
         body: the answer's body.
-        rules: rules of your own; they are asked first, in all steps.
+        rules: rules of your own; one that fits goes before everything else.
         now: seconds since the epoch, for dates in answers without a Date header; None asks the clock.
 
     Returns:

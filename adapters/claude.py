@@ -8,7 +8,7 @@ and changes of blocks will come: what is unknown is skipped, whatever is in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from .claude_request import KEYS, conversation, translate_format, translate_tool
 from .codec import Headers, HttpCodec, StreamDecoder, in_stream
 from .history import own_reasoning, remarks, strange_keys
 from .mending import mended
+from .rule import Rule
 from .schemas import CLAUDE, CLAUDE_WITHOUT_SAMPLING
 from .schemas.claude_models import is_adaptive
 from .shapes import any_json, from_json, malformed, refuse, tool_arguments
@@ -50,6 +51,7 @@ class ClaudeCodec(HttpCodec):
     Args:
         version: the `anthropic-version`. From 2026-10-21 on the API refuses sampling parameters.
         max_tokens: what is sent if the caller sets none, 1 or more; it is recorded in the reply's `changes`.
+        rules: the caller's own for errors.
 
     Raises:
         ValueError: if `max_tokens` is less than 1.
@@ -57,11 +59,12 @@ class ClaudeCodec(HttpCodec):
 
     path = "/v1/messages"
 
-    def __init__(self, *, version: str = "2023-06-01", max_tokens: int = 4096) -> None:
+    def __init__(self, *, version: str = "2023-06-01", max_tokens: int = 4096, rules: Sequence[Rule] = ()) -> None:
         if max_tokens < 1:
             raise ValueError(f"max_tokens must be 1 or more, not {max_tokens!r}")
         self.provider = "claude"
         self.label = "Claude"
+        self.rules = rules
         self.schema = CLAUDE_WITHOUT_SAMPLING if version >= _WITHOUT_SAMPLING else CLAUDE
         self.max_tokens = max_tokens
         json = {"Content-Type": "application/json", "Accept": "application/json", "anthropic-version": version}
@@ -98,7 +101,7 @@ class ClaudeCodec(HttpCodec):
     def reply(self, body: bytes) -> Reply:
         message = from_json(_MESSAGE, body)
         if message.error:
-            raise in_stream(self.provider, body)
+            raise in_stream(self.provider, body, self.rules)
         if not isinstance(message.content, list):
             raise malformed("the answer has no content")
         blocks = [block for block in message.content if isinstance(block, dict)]
@@ -128,7 +131,7 @@ class ClaudeCodec(HttpCodec):
         )
 
     def decoder(self) -> StreamDecoder:
-        return ClaudeDecoder(self.provider)
+        return ClaudeDecoder(self.provider, self.rules)
 
 
 def _check_budget(body: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from ..pipeline import Chunk, ToolCallDelta, Usage
 from .codec import StreamDecoder, in_stream
 from .history import tool_input
 from .mending import Menders, mended_all
+from .rule import Rule
 from .shapes import count, from_json, malformed, told, tool_arguments
 from .stream import SSE, Event
 
@@ -117,11 +118,12 @@ class _Block:
 class ClaudeDecoder(StreamDecoder):
     """Understands one stream of the Messages API."""
 
-    __slots__ = ("_blocks", "_calls", "_mend", "_provider", "_silent", "_stop", "_usage")
+    __slots__ = ("_blocks", "_calls", "_mend", "_provider", "_rules", "_silent", "_stop", "_usage")
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, rules: Sequence[Rule] = ()) -> None:
         super().__init__(SSE())
         self._provider = provider
+        self._rules = rules
         self._mend = Menders()
         self._calls: dict[int | None, int] = {}  # the block of a tool call -> the number of the call
         self._silent: set[int] = set()  # tool calls without arguments so far
@@ -136,7 +138,7 @@ class ClaudeDecoder(StreamDecoder):
         event = from_json(_EVENT, data)
         kind = event.type or name
         if event.error or "error" in (kind, name):  # llama.cpp's server writes the bare error, of a type of its own
-            raise in_stream(self._provider, data)
+            raise in_stream(self._provider, data, self._rules)
         if kind == "content_block_delta":
             delta = event.delta
             if isinstance(delta, dict):

@@ -8,13 +8,14 @@ stream decoder.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ..pipeline import Chunk, InvalidParameters, Problem, ProviderError, Reply, Request, TruncatedStream, Unavailable
 from .classify import classify_event, classify_response
 from .params import Schema
+from .rule import Rule
 from .shapes import any_json, refuse_infinite, to_json, unsayable
 
 __all__ = ["Codec", "Headers", "HttpCall", "HttpCodec", "ProcessCall", "StreamDecoder", "WireCall", "in_stream"]
@@ -85,11 +86,13 @@ class Codec(ABC, Generic[C]):
         provider: the protocol's owner, as classifiers and schemas know it: "openai", "claude", "ollama".
         label: its name for people.
         schema: the parameters that it takes.
+        rules: what errors mean in the caller's eyes; they go before those of the tables.
     """
 
     provider: str
     label: str
     schema: Schema
+    rules: Sequence[Rule] = ()
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """Everything that is wrong with the request, found without sending it; empty if it may be sent."""
@@ -170,14 +173,18 @@ class HttpCodec(Codec[HttpCall]):
 
     def decode(self, status: int, headers: Headers, body: bytes) -> Reply:
         if not 200 <= status < 300:
-            raise classify_response(self.provider, status, headers, body) or Unavailable(status=status)
+            raise self.meaning(status, headers, body) or Unavailable(status=status)
         try:
             return self.reply(body)
         except TruncatedStream:
             raise
         except ProviderError as error:
             # A 200 may hold an error, or the page of some proxy: the classifier knows them better.
-            raise (classify_response(self.provider, status, headers, body) or error) from None
+            raise (self.meaning(status, headers, body) or error) from None
+
+    def meaning(self, status: int, headers: Headers, body: bytes) -> ProviderError | None:
+        """What the classifier says of a whole answer; None if it is a good one."""
+        return classify_response(self.provider, status, headers, body, rules=self.rules)
 
     def streams(self, headers: Headers) -> bool:
         """Whether a 200 is a stream, if one was asked for: some servers cannot and send JSON, some proxies a page."""
@@ -268,6 +275,6 @@ class StreamDecoder(ABC):
         """Understands one frame; appends to `chunks`, sets `done`, or raises a ProviderError."""
 
 
-def in_stream(provider: str, data: bytes) -> ProviderError:
+def in_stream(provider: str, data: bytes, rules: Sequence[Rule]) -> ProviderError:
     """The error that an event of a stream reports."""
-    return classify_event(provider, any_json(data)) or Unavailable(reason="upstream")
+    return classify_event(provider, any_json(data), rules=rules) or Unavailable(reason="upstream")

@@ -6,12 +6,13 @@ out of range is clamped without a word, which is why the schema is strict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..pipeline import Request
 from .history import parts_of, text_of
 from .openai import OpenAICodec
+from .rule import Rule
 from .schemas import LLAMA_CPP
 
 __all__ = ["LlamaCppCodec"]
@@ -22,8 +23,8 @@ class LlamaCppCodec(OpenAICodec):
 
     path = "/v1/chat/completions"
 
-    def __init__(self) -> None:
-        super().__init__(LLAMA_CPP, "llama_cpp", "llama.cpp")
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        super().__init__(LLAMA_CPP, "llama_cpp", "llama.cpp", rules)
 
     def body(self, request: Request) -> tuple[dict[str, Any], Mapping[str, str]]:
         if any(message["role"] == "assistant" for message in request.messages):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..pipeline import Clock, ProviderError, Request, Timeouts
 from .adapter import Adapter
 from .llama_process import LlamaProcessCodec, Template
 from .process import ProcessTransport
+from .rule import Rule, checked
 
 if TYPE_CHECKING:
     from .incoming import Incoming
@@ -42,6 +43,7 @@ class LlamaCppProcess(Adapter):
         provider: the name in replies and errors.
         environment: what is added to our own environment for the program; its `LLAMA_ARG_...` set what has no
             parameter here, such as `{"LLAMA_ARG_DEVICE": "CUDA0"}`.
+        rules: what its complaints mean in your eyes; they go before the adapter's own.
 
     Raises:
         ValueError: if the binary is `llama-cli`.
@@ -57,6 +59,7 @@ class LlamaCppProcess(Adapter):
         timeouts: Timeouts | None = None,
         provider: str = "llama_cpp",
         environment: Mapping[str, str] | None = None,
+        rules: Sequence[Rule] = (),
     ) -> None:
         if os.path.basename(binary) == "llama-cli":
             raise ValueError(
@@ -67,7 +70,7 @@ class LlamaCppProcess(Adapter):
         quiet = {"GGML_NO_BACKTRACE": "1", **(environment or {})}
         super().__init__(
             LlamaProcessCodec(template),
-            ProcessTransport(binary, provider="llama_cpp", environment=quiet),
+            ProcessTransport(binary, provider="llama_cpp", environment=quiet, rules=checked(rules)),
             model=model,
             timeouts=timeouts,
             provider=provider,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from .codec import HttpCall
 from .environment import bearer, key_of
 from .http import HttpTransport
 from .llama_cpp import LlamaCppCodec
+from .rule import Rule, checked
 
 if TYPE_CHECKING:
     import requests
@@ -33,7 +34,7 @@ class LlamaCpp(Adapter):
         api_key: what the server was started with (`--api-key`); None reads LLAMA_API_KEY. Most servers have none.
         model: the model for callers that name none; only a server with several models looks at it.
         load_wait: seconds to wait for a model that is loading, 0 or more; never longer than the call's deadline.
-        timeouts, provider, headers, pool, session, transport: as for OpenAI.
+        timeouts, provider, headers, rules, pool, session, transport: as for OpenAI.
 
     Raises:
         AuthenticationFailed: if the key cannot be a key.
@@ -50,6 +51,7 @@ class LlamaCpp(Adapter):
         timeouts: Timeouts | None = None,
         provider: str = "llama_cpp",
         headers: Mapping[str, str | Secret] | None = None,
+        rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
         transport: Transport[HttpCall] | None = None,
@@ -61,7 +63,7 @@ class LlamaCpp(Adapter):
         known: dict[str, str | Secret | None] = {"Authorization": bearer(key), **(headers or {})}
         self.load_wait = load_wait
         super().__init__(
-            LlamaCppCodec(),
+            LlamaCppCodec(checked(rules)),
             transport
             or HttpTransport(url, provider="llama_cpp", headers=known, secrets=(key,), pool=pool, session=session),
             model=model,

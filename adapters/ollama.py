@@ -7,7 +7,7 @@ long without a word, so `truncate` is false unless the caller says otherwise, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -28,6 +28,7 @@ from .history import (
     tool_input,
 )
 from .mending import Menders, mended
+from .rule import Rule
 from .schemas import OLLAMA
 from .shapes import any_json, count, from_json, id_or_new, malformed, refuse, tool_arguments
 from .stream import Lines
@@ -91,9 +92,10 @@ class OllamaCodec(HttpCodec):
 
     path = "/api/chat"
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.provider = "ollama"
         self.label = "Ollama"
+        self.rules = rules
         self.schema = OLLAMA
 
     def headers(self, stream: bool) -> Headers:
@@ -112,7 +114,7 @@ class OllamaCodec(HttpCodec):
     def reply(self, body: bytes) -> Reply:
         line = from_json(_LINE, body)
         if line.error:
-            raise in_stream(self.provider, body)
+            raise in_stream(self.provider, body, self.rules)
         message = line.message
         if message is None:
             raise malformed("the answer has no message")
@@ -135,15 +137,16 @@ class OllamaCodec(HttpCodec):
         )
 
     def decoder(self) -> StreamDecoder:
-        return _Decoder(self.provider)
+        return _Decoder(self.provider, self.rules)
 
 
 class _Decoder(StreamDecoder):
-    __slots__ = ("_calls", "_mend", "_named", "_provider", "_thoughts")
+    __slots__ = ("_calls", "_mend", "_named", "_provider", "_rules", "_thoughts")
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, rules: Sequence[Rule]) -> None:
         super().__init__(Lines())
         self._provider = provider
+        self._rules = rules
         self._mend = Menders()
         self._named = False
         self._calls = 0
@@ -152,7 +155,7 @@ class _Decoder(StreamDecoder):
     def _take(self, frame: bytes, chunks: list[Chunk]) -> None:
         line = from_json(_LINE, frame)
         if line.error:
-            raise in_stream(self._provider, frame)
+            raise in_stream(self._provider, frame, self._rules)
         chunk = Chunk()
         message = line.message
         if message is not None:

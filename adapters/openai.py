@@ -8,7 +8,7 @@ Providers with a little more of their own (OpenRouter, llama.cpp) build on this 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.json import Decoder
@@ -21,6 +21,7 @@ from .mending import Menders, mended, mended_all
 from .openai_request import fit_openai
 from .openai_wire import Answer, Call, Choice, Message
 from .params import Schema
+from .rule import Rule
 from .schemas import OPENAI
 from .shapes import (
     any_json,
@@ -60,15 +61,19 @@ class OpenAICodec(HttpCodec):
         schema: the parameters: OpenAI's own, or those of compatible servers.
         provider: who speaks the protocol, for classifiers and replies.
         label: its name for people.
+        rules: the caller's own for errors.
     """
 
     path = "/chat/completions"
     asks_usage = True  # without `include_usage` the API tells no usage at all for a stream
     reasoning_kinds: tuple[str, ...] = ()  # of the pieces of reasoning that go back in a conversation
 
-    def __init__(self, schema: Schema = OPENAI, provider: str = "openai", label: str = "") -> None:
+    def __init__(
+        self, schema: Schema = OPENAI, provider: str = "openai", label: str = "", rules: Sequence[Rule] = ()
+    ) -> None:
         self.schema = schema
         self.provider = provider
+        self.rules = rules
         self.label = label or ("OpenAI" if provider == "openai" else provider)
 
     def headers(self, stream: bool) -> Headers:
@@ -94,13 +99,13 @@ class OpenAICodec(HttpCodec):
     def reply(self, body: bytes) -> Reply:
         answer = from_json(_ANSWER, body)
         if answer.error:
-            raise in_stream(self.provider, body)
+            raise in_stream(self.provider, body, self.rules)
         if not answer.choices or (message := answer.choices[0].message) is None:
             raise malformed("the answer has no message")
         choice = answer.choices[0]
         reason = choice.finish_reason
         if choice.error or reason == "error":
-            raise _broken(choice, self.provider)
+            raise _broken(choice, self.provider, self.rules)
         return Reply(
             mended(_text(message.content)),
             refusal=mended(message.refusal or ""),
@@ -122,17 +127,18 @@ class OpenAICodec(HttpCodec):
         )
 
     def decoder(self) -> StreamDecoder:
-        return ChatDecoder(self.provider)
+        return ChatDecoder(self.provider, self.rules)
 
 
 class ChatDecoder(StreamDecoder):
     """Understands one stream of chat completion chunks."""
 
-    __slots__ = ("_at", "_called", "_ids", "_last", "_mend", "_named", "_provider")
+    __slots__ = ("_at", "_called", "_ids", "_last", "_mend", "_named", "_provider", "_rules")
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, rules: Sequence[Rule] = ()) -> None:
         super().__init__(SSE())
         self._provider = provider
+        self._rules = rules
         self._mend = Menders()
         self._named = False  # whether the answer's id and model were told
         self._ids: list[str] = []  # of the tool calls, in the order in which they began
@@ -143,22 +149,22 @@ class ChatDecoder(StreamDecoder):
     def _take(self, frame: Event, chunks: list[Chunk]) -> None:
         name, data = frame
         if name == "error":
-            raise in_stream(self._provider, data)
+            raise in_stream(self._provider, data, self._rules)
         if not data.startswith(b"{"):
             self._take_odd(data, chunks)
             return
         answer = from_json(_ANSWER, data)
         if answer.error:
-            raise in_stream(self._provider, data)
+            raise in_stream(self._provider, data, self._rules)
         if not answer.choices and answer.usage is None:
             # It says nothing of an answer; servers have more than one way to say an error.
-            error = classify_event(self._provider, any_json(data))
+            error = classify_event(self._provider, any_json(data), rules=self._rules)
             if error is not None:
                 raise error
         chunk = Chunk()
         for choice in answer.choices or ():
             if choice.error:
-                raise _broken(choice, self._provider)
+                raise _broken(choice, self._provider, self._rules)
             if choice.index:  # another answer of n > 1, which was not asked for
                 continue
             if choice.delta is not None:
@@ -168,7 +174,7 @@ class ChatDecoder(StreamDecoder):
             reason = choice.finish_reason
             if reason:
                 if reason == "error":
-                    raise _broken(choice, self._provider)
+                    raise _broken(choice, self._provider, self._rules)
                 chunk.finish_reason = _FINISH.get(reason, "unknown")
                 chunk.native_finish_reason = _native(choice)
                 self._finish(chunk)
@@ -244,8 +250,9 @@ class ChatDecoder(StreamDecoder):
         return number
 
 
-def _broken(choice: Choice, provider: str) -> Exception:
-    return in_stream(provider, to_json({"error": choice.error or {"message": "the provider reported an error"}}))
+def _broken(choice: Choice, provider: str, rules: Sequence[Rule]) -> Exception:
+    told = choice.error or {"message": "the provider reported an error"}
+    return in_stream(provider, to_json({"error": told}), rules)
 
 
 def _native(choice: Choice) -> str | None:

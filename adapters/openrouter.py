@@ -8,6 +8,7 @@ server without a word, which is why the schema is strict.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..pipeline import Chunk
@@ -15,6 +16,7 @@ from .codec import StreamDecoder
 from .mending import mended_all
 from .openai import ChatDecoder, OpenAICodec
 from .openai_wire import Message
+from .rule import Rule
 from .schemas import OPENROUTER
 
 __all__ = ["OpenRouterCodec"]
@@ -28,18 +30,18 @@ class OpenRouterCodec(OpenAICodec):
     asks_usage = False  # it always comes
     reasoning_kinds = ("reasoning.",)
 
-    def __init__(self) -> None:
-        super().__init__(OPENROUTER, "openrouter", "OpenRouter")
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        super().__init__(OPENROUTER, "openrouter", "OpenRouter", rules)
 
     def decoder(self) -> StreamDecoder:
-        return _Decoder(self.provider)
+        return _Decoder(self.provider, self.rules)
 
 
 class _Decoder(ChatDecoder):
     __slots__ = ("_details", "_open", "_texts")
 
-    def __init__(self, provider: str) -> None:
-        super().__init__(provider)
+    def __init__(self, provider: str, rules: Sequence[Rule] = ()) -> None:
+        super().__init__(provider, rules)
         self._details: dict[Any, dict[str, Any]] = {}  # by index, type and number
         self._open: dict[Any, Any] = {}  # by index and type, which is how fragments belong together: the latest of them
         self._texts: dict[Any, list[str]] = {}  # by the same and the key

@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from ..pipeline import Call, Clock, ErrorClass, ModelNotFound, ProviderError, Request, TimedOut, Unavailable
 from .adapter import Adapter
-from .classify import classify_response
 from .codec import HttpCall, HttpCodec
 from .endpoints import Endpoints, Model, endpoints_of, field_of, model_of
 from .hints import hint_for, hint_for_probe
@@ -123,9 +122,9 @@ class Inquiry:
         self._incoming = incoming = adapter.transport.send(call, connect=connect, until=until, now=self._clock.now)
         with closing(incoming):
             body = incoming.read_all(until)
-        status, provider = incoming.status, adapter.codec.provider
+        status, codec = incoming.status, cast(HttpCodec, adapter.codec)
         if not 200 <= status < 300:
-            raise classify_response(provider, status, incoming.headers, body) or Unavailable(status=status)
+            raise codec.meaning(status, incoming.headers, body) or Unavailable(status=status)
         try:
             answer = any_json(body)
             if not isinstance(answer, dict):
@@ -133,7 +132,7 @@ class Inquiry:
             return read(answer)
         except ProviderError as error:
             # A 200 may hold an error, or the page of some proxy: the classifier knows them better.
-            meant = classify_response(provider, status, incoming.headers, body)
+            meant = codec.meaning(status, incoming.headers, body)
             if meant is not None and meant.reason != error.reason:
                 raise meant from None
             error.status = status

@@ -16,6 +16,7 @@ from .codec import ProcessCall
 from .hints import hint_for
 from .incoming import WAITED, Incoming, Now
 from .redact import TELLING
+from .rule import Rule
 from .stream import Spoken
 from .supervisor import Supervised
 
@@ -34,6 +35,7 @@ class ProcessTransport:
         program: its name, looked up on PATH for each call, or its path.
         provider: whose errors these are, for the classifier.
         environment: what is added to our own environment.
+        rules: the caller's own for errors.
 
     Attributes:
         secrets: what of it no error may show, by its names.
@@ -42,11 +44,19 @@ class ProcessTransport:
         RuntimeError: on Windows, which lacks what a program is kept in bounds with.
     """
 
-    def __init__(self, program: str, *, provider: str = "", environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        program: str,
+        *,
+        provider: str = "",
+        environment: Mapping[str, str] | None = None,
+        rules: Sequence[Rule] = (),
+    ) -> None:
         if os.name != "posix":
             raise RuntimeError("local programs need POSIX: on Windows, start `llama-server` and use LlamaCpp")
         self.program = program
         self.provider = provider
+        self._rules = rules
         self._environment = dict(environment or {})
         self.secrets = tuple(Secret(value) for name, value in self._environment.items() if TELLING.search(name))
 
@@ -71,7 +81,7 @@ class ProcessTransport:
         except OSError as error:
             trouble = error.strerror
         else:
-            return ProcessIncoming(program, call.stops, self.provider, now)
+            return ProcessIncoming(program, call.stops, self.provider, now, self._rules)
         raise Unavailable(f"the program {self.program} could not be started: {trouble}", reason="startup")
 
     def find(self) -> str:
@@ -112,11 +122,14 @@ class ProcessIncoming(Incoming):
         "_program",
         "_provider",
         "_reading",
+        "_rules",
         "_text",
         "_told",
     )
 
-    def __init__(self, program: Supervised, stops: Sequence[bytes], provider: str, now: Now) -> None:
+    def __init__(
+        self, program: Supervised, stops: Sequence[bytes], provider: str, now: Now, rules: Sequence[Rule] = ()
+    ) -> None:
         """Takes a program over.
 
         Args:
@@ -124,11 +137,13 @@ class ProcessIncoming(Incoming):
             stops: texts at the first of which the answer is over.
             provider: whose errors these are, for the classifier.
             now: the clock.
+            rules: the caller's own for errors.
         """
         self.status = 200
         self.headers = {}
         self._program = program
         self._provider = provider
+        self._rules = rules
         self._now = now
         self._text = Spoken(stops)
         self._told = bytearray()
@@ -209,7 +224,7 @@ class ProcessIncoming(Incoming):
             if ended is None:
                 raise TimedOut(reason=WAITED)
             how, code = "exit", ended
-        error = classify_process(self._provider, code, self._told.decode("utf-8", "replace"))
+        error = classify_process(self._provider, code, self._told.decode("utf-8", "replace"), rules=self._rules)
         if error is not None:
             raise error
         self._over = True

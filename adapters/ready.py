@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..pipeline import Secret, Timeouts
@@ -15,6 +15,7 @@ from .http import HttpTransport
 from .ollama import OllamaCodec
 from .openai import OpenAICodec
 from .openrouter import OpenRouterCodec
+from .rule import Rule, checked
 from .schemas import OPENAI, OPENAI_COMPATIBLE
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class OpenAI(Adapter):
         provider: the name in replies and errors, and whose errors they are read as; "openai", or for a compatible
             server "openai-compatible", unless something like "openrouter" is given.
         headers: further headers for every request; what holds a key as Secret.
+        rules: what errors mean in your eyes, such as those of a gateway in between; they go before the adapter's own.
         pool: connections kept open.
         session: a `requests.Session` to send through.
         transport: in place of HTTP; the arguments about HTTP are then not used.
@@ -59,6 +61,7 @@ class OpenAI(Adapter):
         compatible: bool = False,
         provider: str | None = None,
         headers: Mapping[str, str | Secret] | None = None,
+        rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
         transport: Transport[HttpCall] | None = None,
@@ -75,7 +78,7 @@ class OpenAI(Adapter):
             **(headers or {}),
         }
         super().__init__(
-            OpenAICodec(OPENAI_COMPATIBLE if compatible else OPENAI, provider),
+            OpenAICodec(OPENAI_COMPATIBLE if compatible else OPENAI, provider, rules=checked(rules)),
             transport
             or HttpTransport(url, provider=provider, headers=known, secrets=(key,), pool=pool, session=session),
             model=model,
@@ -94,7 +97,7 @@ class Claude(Adapter):
         model: the model for callers that name none.
         version: the `anthropic-version`. From 2026-10-21 on the API refuses sampling parameters.
         max_tokens: what is sent if the caller sets none, because the protocol requires it; 1 or more.
-        timeouts, provider, headers, pool, session, transport: as for OpenAI.
+        timeouts, provider, headers, rules, pool, session, transport: as for OpenAI.
 
     Raises:
         AuthenticationFailed: if there is no key, or it cannot be a key.
@@ -113,6 +116,7 @@ class Claude(Adapter):
         timeouts: Timeouts | None = None,
         provider: str = "claude",
         headers: Mapping[str, str | Secret] | None = None,
+        rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
         transport: Transport[HttpCall] | None = None,
@@ -130,7 +134,7 @@ class Claude(Adapter):
         known: dict[str, str | Secret | None] = {"x-api-key": key, "Authorization": bearer(token), **(headers or {})}
         secrets = (key or token,)
         super().__init__(
-            ClaudeCodec(version=version, max_tokens=max_tokens),
+            ClaudeCodec(version=version, max_tokens=max_tokens, rules=checked(rules)),
             transport
             or HttpTransport(url, provider="claude", headers=known, secrets=secrets, pool=pool, session=session),
             model=model,
@@ -149,7 +153,7 @@ class Ollama(Adapter):
         base_url: None reads OLLAMA_HOST (a host, host:port or URL), else `http://127.0.0.1:11434`.
         api_key: for the cloud; None reads OLLAMA_API_KEY. None is needed locally.
         model: the model for callers that name none.
-        timeouts, provider, headers, pool, session, transport: as for OpenAI.
+        timeouts, provider, headers, rules, pool, session, transport: as for OpenAI.
 
     Raises:
         AuthenticationFailed: if the key cannot be a key.
@@ -165,6 +169,7 @@ class Ollama(Adapter):
         timeouts: Timeouts | None = None,
         provider: str = "ollama",
         headers: Mapping[str, str | Secret] | None = None,
+        rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
         transport: Transport[HttpCall] | None = None,
@@ -173,7 +178,7 @@ class Ollama(Adapter):
         url = ollama_host(base_url or os.environ.get("OLLAMA_HOST"))
         known: dict[str, str | Secret | None] = {"Authorization": bearer(key), **(headers or {})}
         super().__init__(
-            OllamaCodec(),
+            OllamaCodec(checked(rules)),
             transport
             or HttpTransport(url, provider="ollama", headers=known, secrets=(key,), pool=pool, session=session),
             model=model,
@@ -191,7 +196,7 @@ class OpenRouter(Adapter):
         base_url: None is `https://openrouter.ai/api/v1`.
         model: the model for callers that name none, such as "anthropic/claude-sonnet-4.5".
         app_url, app_title: what OpenRouter's rankings call the application; None tells nothing.
-        timeouts, provider, headers, pool, session, transport: as for OpenAI.
+        timeouts, provider, headers, rules, pool, session, transport: as for OpenAI.
 
     Raises:
         AuthenticationFailed: if there is no key, or it cannot be a key.
@@ -209,6 +214,7 @@ class OpenRouter(Adapter):
         timeouts: Timeouts | None = None,
         provider: str = "openrouter",
         headers: Mapping[str, str | Secret] | None = None,
+        rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
         transport: Transport[HttpCall] | None = None,
@@ -222,7 +228,7 @@ class OpenRouter(Adapter):
             **(headers or {}),
         }
         super().__init__(
-            OpenRouterCodec(),
+            OpenRouterCodec(checked(rules)),
             transport
             or HttpTransport(url, provider="openrouter", headers=known, secrets=(key,), pool=pool, session=session),
             model=model,

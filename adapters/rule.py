@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..pipeline import ErrorClass
 
-__all__ = ["Rule"]
+__all__ = ["Rule", "checked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,14 @@ class Rule:
             for part in (part for word in words for part in ((word,) if isinstance(word, str) else word)):
                 if not part or part != part.lower():
                     raise ValueError(f"{name} must be words in lower case, not {part!r}")
+
+
+def checked(rules: Any) -> tuple[Rule, ...]:
+    """The rules, if they are a list of some.
+
+    Raises:
+        TypeError: if they are not.
+    """
+    if not isinstance(rules, (list, tuple)) or not all(isinstance(rule, Rule) for rule in rules):
+        raise TypeError(f"rules must be Rules in a list, such as [Rule(ErrorClass.QUOTA, ...)], not {rules!r}")
+    return tuple(rules)

@@ -5,8 +5,9 @@
 3. types that only repeat a status ("rate_limit_error") beat the status, which may be a gateway's;
 4. the status.
 
-In each step the caller's own rules go first, then the provider's, then those of all. A 5xx is the server's word that
-the fault is its own: of the rules for all, words about the caller's fault overrule it only where the rule lists it.
+The caller's own rules go before all of it: whoever writes one knows better. Of the tables the provider's go first, in
+each step. A 5xx is the server's word that the fault is its own: of the rules for all, words about the caller's fault
+overrule it only where the rule lists it.
 """
 
 from __future__ import annotations
@@ -74,10 +75,17 @@ def judged(
 
 def matching(provider: str, found: Found, status: int, rules: Sequence[Rule]) -> Rule | None:
     """The first rule that fits, step by step: codes, words, types. None leaves it to the status."""
+    if rules:
+        theirs = _for(status, tuple(rules))
+        if (rule := _fitting(found, theirs, theirs)) is not None:
+            return rule
     own = PROVIDER_RULES.get(canonical(provider))
-    first, last = ((*rules, *own), ()) if own is not None else (tuple(rules), _COMPATIBLE)
+    first, last = (own, ()) if own is not None else ((), _COMPATIBLE)
     table = _for(status, (*first, *GENERIC, *last))
-    worded = table if status < 500 else _for(status, (*first, *_WORDS_5XX, *last))
+    return _fitting(found, table, table if status < 500 else _for(status, (*first, *_WORDS_5XX, *last)))
+
+
+def _fitting(found: Found, table: tuple[Rule, ...], worded: tuple[Rule, ...]) -> Rule | None:
     codes, words = {code.lower() for code in (*found.codes, *found.signs)}, found.words
     if codes:
         for rule in table:

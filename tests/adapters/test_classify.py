@@ -642,6 +642,7 @@ def test_safe_detail() -> None:
 
 @given(st.text(max_size=60), st.text(max_size=200), st.integers(0, 200))
 def test_safe_detail_finds_every_window(detail: str, prompt: str, at: int) -> None:
+    detail, prompt = " ".join(detail.split()), " ".join(prompt.split())  # of several blanks only one is counted
     mixed = prompt[:at] + detail + prompt[at:]
     if len(detail) >= 16:
         assert safe_detail(detail, [], [mixed]) == ""
