@@ -20,6 +20,7 @@ from mainstay.middleware import (
     Policy,
     Price,
     Prices,
+    RedisCircuits,
     Retry,
     RetryBudget,
     Trace,
@@ -73,6 +74,13 @@ def stored(request: Request) -> Any:
     return (yield request)
 
 
+class Apart(RedisCircuits):
+    """A fleet whose Redis, which has a clock of its own, is away; no breaker shares its circuit with another."""
+
+    def of(self, route: str, rules: Any) -> Any:
+        return self._new(route, rules)
+
+
 COUNTS = [0, -1, 1.5, "3", None, True]
 SECONDS = [0, -1.0, math.nan, math.inf, "1", None]
 NO_SECONDS = [-1.0, math.nan, math.inf, "1", None]
@@ -120,6 +128,7 @@ LAYERS: dict[str, Layer] = {
     "breaker slow": CircuitBreaker(slow=1.0),
     "breaker observe": CircuitBreaker(observe=True),
     "breaker call": CircuitBreaker(scope="call"),
+    "breaker of a fleet without Redis": CircuitBreaker(circuits=Apart("redis://127.0.0.1:1/0")),
     "trace_call": TraceCall(),
     "trace": Trace(),
     "deadline": Deadline(),
