@@ -38,6 +38,8 @@ def _row(error_class: ErrorClass, reason: str, names: str = "", *words: str) -> 
 TRANSPORT: Final[tuple[Failure, ...]] = (
     _row(A, "bad_key", "InvalidHeader UnicodeEncodeError", "in header value", "invalid header value",
          "illegal header value"),
+    _row(A, "bad_key", "NoCredentialsError PartialCredentialsError CredentialRetrievalError DefaultCredentialsError",
+         "unable to locate credentials", "no credentials found", "default credentials"),
     _row(T, "connect", "ConnectTimeout ConnectTimeoutError ConnectionTimeoutError", "connect timeout",
          "connect timed out", "tls handshake timeout", "und_err_connect_timeout", "errno 110]", "errno 60]",
          "winerror 10060]"),
@@ -78,7 +80,7 @@ TRANSPORT: Final[tuple[Failure, ...]] = (
          "LocationValueError InvalidUrlClientError InvalidURLError URLRequired", "no host supplied",
          "no scheme supplied", "invalid url '"),
     _row(T, "timeout", "Timeout TimeoutException TimeoutError APITimeoutError timeout", "timed out", "etimedout",
-         "timeout was reached", "operation timeout"),
+         "timeout was reached", "operation timeout", "deadline_exceeded", "deadline exceeded"),
     _row(U, "binary_missing", "FileNotFoundError"),
     _row(U, "binary_missing", "PermissionError"),
 )  # fmt: skip

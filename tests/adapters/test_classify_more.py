@@ -195,6 +195,11 @@ def test_quoted_words_do_not_change_the_class(quoting: tuple[str, int, Any], wor
     ("text", "error_class"),
     [
         ("GatewayAuthenticationError: Unauthenticated request", A),
+        # Clients that found no key at all: Bedrock's and Vertex's, and the wording of others.
+        ("botocore.exceptions.NoCredentialsError: Unable to locate credentials", A),
+        ("google.auth.exceptions.DefaultCredentialsError: Your default credentials were not found.", A),
+        ("Error: no credentials found for profile main", A),
+        ("grpc.RpcError: StatusCode.DEADLINE_EXCEEDED", T),
         ("AzureRateLimitError: slow", R),
         ("VendorBadRequestError: no", BAD),
         ("openai.PermissionDeniedError: Error code: 403 - {'detail': 'Forbidden'}", A),
