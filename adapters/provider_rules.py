@@ -14,6 +14,15 @@ A, Q, R = ErrorClass.AUTHENTICATION, ErrorClass.QUOTA, ErrorClass.RATE_LIMIT
 T, U = ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE
 M, I = ErrorClass.MODEL_NOT_FOUND, ErrorClass.INVALID_REQUEST  # noqa: E741 - the letters of one table
 
+# What llama.cpp's server says of a request that it cannot serve, with a 500; Ollama runs it, and hands the words on.
+_LLAMA_SERVER = (
+    Rule(I, "bad_parameter", statuses=(400, 500),
+         markers=("failed to load image", ("failed to download", "image"), "invalid url ",
+                  ("schema", "conversion failed"), "must not be empty")),
+    Rule(I, "unsupported_feature", statuses=(400, 500),
+         markers=(("model", "does not support"), ("only", "is supported"), "only supports")),
+)  # fmt: skip
+
 PROVIDER_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "openai": (
         Rule(Q, "usage_limit", markers=("hit your usage limit",)),
@@ -34,6 +43,7 @@ PROVIDER_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         Rule(U, "conflict", codes=("precondition_failed",), statuses=(409,)),
     ),
     "ollama": (
+        *_LLAMA_SERVER,
         # The server does not check values; the runner reports them as its own failure.
         Rule(I, "bad_parameter", markers=(("option", "must be of"), "invalid think value", "invalid model name",
                                           "model is required", "top_logprobs must be"), statuses=(0, 400, 500)),
@@ -53,6 +63,7 @@ PROVIDER_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
                                                "could not find ollama"), statuses=(0,)),
     ),
     "llama_cpp": (
+        *_LLAMA_SERVER,
         # Client faults that the server reports with 500.
         Rule(I, "bad_json", markers=("[json.exception.parse_error",)),
         Rule(I, "bad_parameter", markers=("[json.exception.", "is required", "requires --jinja", "must be",

@@ -83,7 +83,7 @@ GENERIC: Final[tuple[Rule, ...]] = (
                   "too many input tokens", "reduce the length of the messages", "reduce the length of the input",
                   ("token count", "exceeds"), ("prompt contains", "tokens", "maximum"), "context overflow",
                   ("input token", "exceeds the maximum"), "exceeds the model's maximum",
-                  "exceeded model token limit", "input is too large to process",
+                  "exceeded model token limit", ("input", "is too large to process"),
                   ("prompt", "exceeds", "max_model_len"), "greater than the context length",
                   ("total number of tokens", "exceed"), ("requested tokens", "exceed context"),
                   ("context size", "exceeded"), "prompt is too big")),

@@ -569,3 +569,46 @@ def test_no_answer_crashes_it(provider: str, status: int | None, headers: dict[s
     assert error is None or isinstance(error, ProviderError)
     event = classify_event(provider, body)
     assert event is None or isinstance(event, ProviderError)
+
+
+# llama.cpp's server throws for faults of the caller and for its own alike, and reports both with a 500; Ollama runs it
+# and hands its words on.
+THEIRS = [
+    "Multimodal data provided, but model does not support multimodal requests.",
+    '"prompt" must not be empty',
+    "Only no echo is supported",
+    "Failed to download image",
+    "Failed to download image from the given address",
+    "Failed to load image or audio file",
+    "Invalid url value",
+    "Invalid url format: ftp",
+    'JSON schema conversion failed:\nUnrecognized schema: {"type": "x"}',
+    "input (5000 tokens) is too large to process. increase the physical batch size (current batch size: 512)",
+]
+OWN = [
+    "Compute error.",
+    "Invalid input batch.",
+    "failed to decode image batch",
+    "failed to load model from the file",
+    "Chunk not found",
+    "std::bad_alloc",
+    "decode() failed: no KV slot",
+    "failed to restore the state of the slot",
+]
+
+
+@pytest.mark.parametrize("provider", ["llama_cpp", "ollama"])
+@pytest.mark.parametrize(("words", "error_class"), [*((w, BAD) for w in THEIRS), *((w, U) for w in OWN)])
+def test_whose_fault_a_local_500_is(provider: str, words: str, error_class: ErrorClass) -> None:
+    body = {"error": words} if provider == "ollama" else {"error": {"code": 500, "message": words, "type": "x"}}
+    error = classify_response(provider, 500, {}, json.dumps(body))
+    assert error is not None
+    assert error.error_class is error_class
+
+
+def test_a_model_that_takes_one_image_is_asked_for_too_much_whatever_the_status() -> None:
+    words = "this model only supports one image while more than one image requested"
+    for status in (400, 500):
+        error = classify_response("ollama", status, {}, json.dumps({"error": words}))
+        assert error is not None
+        assert error.error_class is BAD
