@@ -44,6 +44,20 @@ def test_more_labelled_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert right.total() >= 0.9 * total.total(), misses
 
 
+def test_further_errors() -> None:
+    """What servers' sources say that they answer, and what clients raise: plain cases, so none may be missed."""
+    further = rows("further_errors.jsonl")
+    assert len(further) >= 400
+    assert [row["id"] for row in further if not _is_right(row)] == []
+    waits = {row["id"]: row["retry_after_s"] for row in further if row["retry_after_s"] is not None}
+    assert {row["id"]: _wait(row) for row in further if row["id"] in waits} == pytest.approx(waits)
+
+
+def _wait(row: dict[str, Any]) -> float | None:
+    error = classified(row, NOW)
+    return None if error is None else error.retry_after
+
+
 def test_a_server_of_unknown_make_is_read_as_well() -> None:
     compatible = [{**row, "provider": "openai-compatible"} for row in ROWS if row["provider"] == "openai"]
     certain = [row for row in compatible if not row["debatable"]]
