@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
-# A Python block, and the block of plain text that follows it at once, if one does: its output.
+# A Python block, and the block of plain text that follows it at once, if one does: its output. What is marked `py` is a
+# fragment, and not run.
 _BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
 
 
