@@ -6,14 +6,15 @@ owes them is the truth about one attempt: a reply that is whole, or an error of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..pipeline import Call, Clock, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
 from ..pipeline.closing import Closing
 from .arriving import Arriving, Clocks
-from .cleaning import clean
+from .cleaning import clean, clean_id
 from .codec import Codec, WireCall
 from .incoming import WAITED, Incoming, Now
 from .redact import spelled
@@ -59,6 +60,9 @@ class Adapter(Closing):
         timeouts: the four clocks.
         secrets: keys that no error may show, besides those that the transport knows of.
         provider: the name in replies and errors; None is the codec's.
+
+    Attributes:
+        url: where chat requests go, without a query, for traces; "" if that is no HTTP.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class Adapter(Closing):
         self.timeouts = timeouts or Timeouts()
         self.provider = provider or codec.provider
         self.label = codec.label
+        base, path = getattr(transport, "base_url", ""), getattr(codec, "path", "")
+        self.url = f"{base}{path.partition('?')[0]}" if base and path else ""
         self._secrets = spelled((*secrets, *getattr(transport, "secrets", ())))
 
     @property
@@ -136,6 +142,9 @@ class Adapter(Closing):
         if failure is None:
             if call.changes:
                 reply.changes = {**call.changes, **reply.changes}
+            if self.url and incoming is not None:
+                reply.status = incoming.status
+                reply._request_id = partial(_request_id, incoming.headers, self._secrets)
             return reply
         # Another reason is the provider's own time-out, or one that the stream has told.
         late = isinstance(failure, TimedOut) and failure.reason == WAITED
@@ -196,9 +205,12 @@ class Adapter(Closing):
         error.provider = self.provider
         error.model = error.model or request.model
         if incoming is not None and error.request_id is None:
-            headers = incoming.headers
-            error.request_id = next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+            error.request_id = _request_id(incoming.headers)
         error.with_traceback(None)  # whose frames hold what was sent and answered
         error.__cause__ = error.__context__ = cause  # not a decoder's error, which holds the body
         clean(error, self._secrets, request)
         return error
+
+
+def _request_id(headers: Mapping[str, str], secrets: Sequence[Secret] = ()) -> str | None:
+    return clean_id(next((headers[name] for name in REQUEST_IDS if headers.get(name)), None), secrets)

@@ -12,7 +12,7 @@ from .provider_rules import PROVIDER_RULES
 from .redact import hide_keys, repeats, shorten, texts_of
 from .rules import GENERIC
 
-__all__ = ["clean"]
+__all__ = ["clean", "clean_id"]
 
 _PART = 6  # characters of a secret that are too many to be shown
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
@@ -28,8 +28,7 @@ def clean(error: ProviderError, secrets: Sequence[Secret], request: Request) -> 
         error.detail = shorten(getattr(error.detail, "whole", error.detail), secrets)
     if error.code and (_holds(error.code, secrets) or hide_keys(error.code) != error.code):
         error.code = None
-    if error.request_id and (not _REQUEST_ID.fullmatch(error.request_id) or _holds(error.request_id, secrets)):
-        error.request_id = None
+    error.request_id = clean_id(error.request_id, secrets)
     error.hint = _hidden(error.hint, secrets)
 
     texts = {
@@ -45,6 +44,13 @@ def clean(error: ProviderError, secrets: Sequence[Secret], request: Request) -> 
             if repeats([text], texts_of(request.messages, request.params)):
                 _drop(error, name)
     error.detail = str(error.detail)
+
+
+def clean_id(request_id: str | None, secrets: Sequence[Secret]) -> str | None:
+    """The provider's id of a request, if it looks like one and holds no secret; None otherwise."""
+    if not request_id or not _REQUEST_ID.fullmatch(request_id) or _holds(request_id, secrets):
+        return None
+    return request_id
 
 
 def _drop(error: ProviderError, name: str) -> None:

@@ -24,6 +24,7 @@ from ..pipeline import (
     RouteDoubted,
     RouteRefused,
     RouteResting,
+    RouteRests,
     Run,
     Scope,
     Steps,
@@ -36,7 +37,7 @@ from ..pipeline.through import told_by
 from . import options
 from .circuit import Circuit, Circuits
 from .fleet import FleetCircuit
-from .permit import Change, Permit, Refusal, Rules, Verdict
+from .permit import RESTING, Change, Permit, Refusal, Rules, Verdict
 
 __all__ = ["Breaker", "CircuitBreaker"]
 
@@ -222,7 +223,7 @@ class Breaker:
     def _refused(self, refusal: Refusal) -> RouteRefused:
         because = refusal.because
         fields: dict[str, Any] = {"because": because, "route": self._route, "retry_after": refusal.wait}
-        if refusal.state == "resting":
+        if refusal.state == RESTING:
             return RouteResting("resting, as it asked to", **fields)
         if refusal.state == "isolated":
             return CircuitOpen("isolated by hand", **fields)
@@ -265,4 +266,7 @@ class Breaker:
 
 
 def _emit(call: Call, route: str, change: Change) -> None:
+    if change.after == RESTING and change.until is not None:
+        call.emit(RouteRests(route, change.error, change.until))
+        return
     call.emit(BreakerChanged(route, change.before, change.after, change.error, change.until))

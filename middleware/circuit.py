@@ -39,7 +39,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pybreaker
 
 from ..pipeline import ProviderError, Reply
-from .permit import CLOSED, HALF_OPEN, ISOLATED, OPEN, Change, Permit, Refusal, Rules, Verdict
+from .permit import CLOSED, HALF_OPEN, ISOLATED, OPEN, RESTING, Change, Permit, Refusal, Rules, Verdict
 from .window import Window
 
 __all__ = ["Circuit", "Circuits"]
@@ -136,7 +136,7 @@ class Circuit:
             self._until = None
         if self._rest_until is not None:
             if now < self._rest_until:
-                return Refusal("resting", self._rest_until - now, self._rest_because)
+                return Refusal(RESTING, self._rest_until - now, self._rest_because)
             self._rest_until = self._rest_because = None
         if self._state == CLOSED:
             return Permit(self._generation, now)
@@ -226,10 +226,12 @@ class Circuit:
         changes: list[_Told] = []
         while not self._results.empty():  # only the holder of the lock takes out
             result = self._results.get_nowait()
-            before = self._state
+            before, rest = self._state, self._rest_until
             self._take(result)
             if self._state != before:
                 changes.append((result.tell, self._change(before)))
+            elif self._rest_until is not None and (rest or 0.0) <= result.now < self._rest_until:
+                changes.append((result.tell, Change(before, RESTING, self._rest_because, self._rest_until)))
         return changes
 
     def _take(self, result: _Result) -> None:
@@ -361,7 +363,7 @@ class Circuit:
             elif self._rest_until is not None and now < self._rest_until:
                 until = self._later(until)
                 if state == CLOSED:
-                    state, because = "resting", self._rest_because
+                    state, because = RESTING, self._rest_because
             shot = {
                 "state": state,
                 "since": self._since,

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from ..pipeline import ProviderError, Reply
 
-__all__ = ["CLOSED", "HALF_OPEN", "ISOLATED", "OPEN", "Change", "Permit", "Refusal", "Rules", "Verdict"]
+__all__ = ["CLOSED", "HALF_OPEN", "ISOLATED", "OPEN", "RESTING", "Change", "Permit", "Refusal", "Rules", "Verdict"]
 
 CLOSED, OPEN, HALF_OPEN, ISOLATED = "closed", "open", "half-open", "isolated"
+RESTING = "resting"  # no state of its own: it lies over the others
 
 
 class Verdict(Enum):
@@ -62,7 +63,7 @@ class Refusal(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One change of state, for observers."""
+    """One change of state, for observers; to RESTING where a rest begins, and the state stays as it is."""
 
     before: str
     after: str

@@ -26,7 +26,7 @@ from collections.abc import Generator, Sequence
 from itertools import takewhile
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from ..pipeline import AsyncReply, Chunk, ProviderError, Reply, Request, Route, Steps, Via
+from ..pipeline import AsyncReply, Chunk, ProviderError, Reply, Request, Route, Steps, StreamResumed, Via
 from ..pipeline.layer import adrive, drive
 
 __all__ = ["Answer", "AsyncResumed", "MidStream", "Resumed", "Walk", "check_mid_stream", "resumable"]
@@ -109,6 +109,7 @@ class Resumed(Reply):
         reply = self._events.reply
         self.provider, self.model, self.id = reply.provider, reply.model, reply.id
         self.attempts, self.changes = reply.attempts, reply.changes
+        self.status, self._request_id = reply.status, reply._request_id
         self.usage, self.reasoning_details = None, ()
 
     def _absorb(self, chunk: Chunk) -> None:
@@ -166,7 +167,7 @@ class _Relay:
             if walk is None or request is None:
                 raise loss
             answer: Any = drive(_to_the_next(walk, loss, request), None, request)
-            return self._taken_up(answer)
+            return self._taken_up(answer, request)
         finally:  # the error's traceback holds this frame: if that held the error, only a collection would free both
             del self, loss
 
@@ -189,9 +190,10 @@ class _Relay:
         self._said, self._ahead, self._dropped = said, said[len(shown) :], 0
         return _continuing(request, shown)
 
-    def _taken_up(self, answer: Answer) -> Chunk:
+    def _taken_up(self, answer: Answer, request: Request) -> Chunk:
         """The first chunk of the next answer, marked."""
         lost, (self._route, self.reply) = self._route, answer
+        request.call.emit(StreamResumed(lost, answer.route, self._mode))
         chunk = self._fitting(_taken(self.reply))
         where = f"on route {self._route!r} after route {lost!r} broke off"
         if self._mode == "restart":
@@ -228,7 +230,7 @@ class _AsyncRelay(_Relay):
             if walk is None or request is None:
                 raise loss
             answer: Any = await adrive(_to_the_next(walk, loss, request), None, request)
-            return self._taken_up(Answer(answer.route, AsyncReply.of(answer.reply)))
+            return self._taken_up(Answer(answer.route, AsyncReply.of(answer.reply)), request)
         finally:  # as in _Relay
             del self, loss
 

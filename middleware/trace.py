@@ -7,8 +7,9 @@
 
 Exactly two levels. Only OpenTelemetry's API is used here: where spans go is the application's choice, and
 without an SDK both layers step aside. A span is never kept current across a `yield` (it could not be detached
-in another task or thread); the inner spans are given their parent explicitly. Spans end exactly once, however
-a stream ends. No prompt, answer or key is recorded.
+in another task or thread): attempts are given their parent explicitly, and the driver makes an attempt's span current
+around the handler alone. Spans end exactly once, however a stream ends. No prompt, answer or key is recorded, unless
+`content` asks for it.
 """
 
 from __future__ import annotations
@@ -21,30 +22,21 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
-from ..pipeline import (
-    Event,
-    FellBack,
-    Layer,
-    Outcome,
-    ProviderError,
-    Reply,
-    Request,
-    RetryScheduled,
-    RouteDoubted,
-    RouteSkipped,
-    Running,
-    Scope,
-    Steps,
-)
+from ..pipeline import Call, Layer, Outcome, ProviderError, Reply, Request, Running, Scope, Steps, Within
 from ..pipeline.through import inward, told_by
 from . import options
 from . import semconv as names
+from .content import Content, wanted
+from .trace_context import Current
+from .trace_events import Noted, note
+from .trace_facts import of_error, of_params, of_reply
 
 __all__ = ["Trace", "TraceCall"]
 
 _SCOPE = "mainstay"
 # In call.slots: the context in which attempts start their spans; None where nobody records.
 _SLOT = "mainstay.trace"
+_CURRENT: Any = object()  # stands for: whatever is current
 
 
 @dataclass(frozen=True)
@@ -78,22 +70,21 @@ class TraceCall(Layer):
             call.slots[_SLOT] = None  # so that no attempt asks again
             reply = yield request
             return reply
-        attributes = {names.OPERATION_NAME: "chat", names.REQUEST_MODEL: request.model}
+        attributes: dict[str, Any] = {names.OPERATION_NAME: "chat", names.REQUEST_MODEL: request.model}
+        if request.stream:
+            attributes[names.REQUEST_STREAM] = True
         span = tracer.start_span("mainstay chat", kind=SpanKind.INTERNAL, attributes=attributes)
-        call.slots[_SLOT] = trace.set_span_in_context(span)
-        if span.is_recording():
-            call.observe(partial(_record, span))
-
-        def settle(reply: Reply) -> None:
-            won = call.attempts[-1].route if call.attempts else ""
-            _end(span, reply.error, {names.ATTEMPTS: len(call.attempts), names.ROUTE: won}, reply.outcome)
-
+        noted: list[Noted] = []
         try:
+            call.slots[_SLOT] = trace.set_span_in_context(span)
+            if span.is_recording():
+                call.observe(partial(note, noted))
+
             reply = yield request
-            reply.on_end(settle)
+            reply.on_end(partial(_settle_call, span, call, noted))
         except BaseException as error:
             call.slots.pop(_SLOT, None)  # a further route may be tried: nothing belongs under this span any more
-            _end(span, error, {names.ATTEMPTS: len(call.attempts)})
+            _end(span, error, {names.ATTEMPTS: len(call.attempts)}, None, noted)
             raise
         return reply
 
@@ -104,9 +95,16 @@ class Trace(Layer):
 
     Args:
         provider: the TracerProvider to use; the global one, as it is when a call is made, unless given.
+        content: True, or `Content(limit=...)`, to record prompts and answers; False not to. Unless given, the
+            environment variable OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says it when a stack is built, and
+            without that nothing is recorded.
+
+    Raises:
+        TypeError: if one of them is something else.
     """
 
     provider: TracerProvider | None = None
+    content: Content | bool | None = None
     name: str = "trace"
     scope: Scope = "route"
     kind: ClassVar[str] = "trace"
@@ -117,6 +115,8 @@ class Trace(Layer):
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.content is not None and not isinstance(self.content, (Content, bool)):
+            raise TypeError(f"Trace(content=...) must be True, False or Content(...), not {self.content!r}")
 
     def companion(self) -> Layer:
         """The span of the whole call, which the attempts belong under."""
@@ -124,13 +124,15 @@ class Trace(Layer):
 
     def bind(self, handler: Any) -> Running:
         """Makes the running half for one route."""
-        return _Tracing(self.provider, handler)
+        return _Tracing(self, handler)
 
 
 class _Tracing:
-    def __init__(self, provider: TracerProvider | None, handler: Any) -> None:
-        self._provider = provider
+    def __init__(self, layer: Trace, handler: Any) -> None:
+        self._provider = layer.provider
+        self._content = wanted(layer.content)
         self._route: str = told_by(handler, "route", "")
+        self._alone = False
         who: str = told_by(handler, "provider", "") or self._route
         self._fixed: dict[str, Any] = {
             names.OPERATION_NAME: "chat",
@@ -141,45 +143,67 @@ class _Tracing:
             host, port = told_by(item, "address", ("", 0))
             if host:
                 self._fixed |= {names.SERVER_ADDRESS: host, names.SERVER_PORT: port}
+            if url := told_by(item, "url", ""):
+                self._alone = True
+                self._fixed |= {names.REQUEST_METHOD: "POST", names.URL: url}
 
     def handle(self, request: Request) -> Steps:
         call = request.call
-        # Without TraceCall there is no slot, and attempts belong under the caller's own span.
-        context: Context | None = call.slots.get(_SLOT)
-        silent = call.attempts_left <= 0 or (context is None and _SLOT in call.slots)
-        tracer = None if silent else _tracer(self._provider)
-        if tracer is None:  # nothing will leave, or nobody records
+        # Without TraceCall there is nothing in the slot, and attempts belong under the caller's own span.
+        context: Context | None = call.slots.get(_SLOT, _CURRENT)
+        tracer = None if context is None or call.attempts_left <= 0 else _tracer(self._provider)
+        if tracer is None:  # nobody records, or nothing will leave
             reply: Reply = yield request
             return reply
-        attributes = {**self._fixed, names.REQUEST_MODEL: request.model}
-        span = tracer.start_span(f"chat {request.model}", context=context, kind=SpanKind.CLIENT, attributes=attributes)
-        if span.is_recording():
-            span.set_attributes(self._described(request))
+        parent = None if context is _CURRENT else context
         started = call.clock.now()
+        attributes = self._described(request)
+        span = tracer.start_span(f"chat {request.model}", context=parent, kind=SpanKind.CLIENT, attributes=attributes)
         try:
-            reply = yield request
-            if reply.outcome is None and span.is_recording():
-                span.set_attribute(names.TIME_TO_FIRST_CHUNK, call.clock.now() - started)
-            reply.on_end(partial(_settle, span))
+            if self._content is not None and span.is_recording():
+                span.set_attributes(self._content.of_request(request))
+            reply = yield Within(Current(span, parent, self._alone), request)
+            waited = call.clock.now() - started if reply.outcome is None else None
+            reply.on_end(partial(self._settle, span, waited))
         except BaseException as error:
-            _end(span, error, _failed(error))
+            found: dict[str, Any] = {}
+            of_error(error, found)
+            _end(span, error, found)
             raise
         return reply
 
     def _described(self, request: Request) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, value in request.params.items():
-            attribute = names.PARAMETERS.get(name)
-            if attribute is not None and isinstance(value, (int, float)):
-                found[attribute] = value
+        attempts = request.call.attempts
+        found = {**self._fixed, names.REQUEST_MODEL: request.model, names.ATTEMPT: len(attempts) + 1}
+        if request.params:
+            of_params(request.params, found)
         if request.stream:
             found[names.REQUEST_STREAM] = True
         if request.changes:
             found[names.CHANGED] = sorted(request.changes)
-        before = sum(attempt.route == self._route for attempt in request.call.attempts)
+        before = sum([attempt.route == self._route for attempt in attempts]) if attempts else 0
         if before:
             found[names.RESEND_COUNT] = before
         return found
+
+    def _settle(self, span: Span, waited: float | None, reply: Reply) -> None:
+        if not span.is_recording():
+            span.end()
+            return
+        found: dict[str, Any] = {}
+        if waited is not None:
+            found[names.TIME_TO_FIRST_CHUNK] = waited
+        of_reply(reply, found)
+        if reply.error is not None:
+            of_error(reply.error, found)
+        if self._content is not None:
+            found |= self._content.of_reply(reply)
+        _end(span, reply.error, found, reply.outcome)
+
+
+def _settle_call(span: Span, call: Call, noted: list[Noted], reply: Reply) -> None:
+    won = call.attempts[-1].route if call.attempts else ""
+    _end(span, reply.error, {names.ATTEMPTS: len(call.attempts), names.ROUTE: won}, reply.outcome, noted)
 
 
 def _check(layer: TraceCall | Trace) -> None:
@@ -191,82 +215,42 @@ def _check(layer: TraceCall | Trace) -> None:
 def _tracer(provider: TracerProvider | None) -> Tracer | None:
     if provider is None:
         provider = trace.get_tracer_provider()
-        if isinstance(provider, ProxyTracerProvider):  # no SDK was set up: nobody records
+        if type(provider) is ProxyTracerProvider:  # no SDK was set up: nobody records
             return None
     return _tracer_of(provider)
 
 
 @lru_cache(maxsize=8)
 def _tracer_of(provider: TracerProvider) -> Tracer:
-    return provider.get_tracer(_SCOPE)
+    return provider.get_tracer(_SCOPE, _version(), names.SCHEMA_URL)
 
 
-def _settle(span: Span, reply: Reply) -> None:
-    if not span.is_recording():
-        span.end()
-        return
-    found: dict[str, Any] = {}
-    if reply.model:
-        found[names.RESPONSE_MODEL] = reply.model
-    if reply.id:
-        found[names.RESPONSE_ID] = reply.id
-    # By convention "error" where a reason was expected and never came.
-    reason = reply.finish_reason or ("error" if reply.outcome is Outcome.ERROR else None)
-    if reason:
-        found[names.FINISH_REASONS] = (reason,)
-    usage = reply.usage
-    if usage is not None:
-        counts = {
-            names.INPUT_TOKENS: usage.prompt_tokens,
-            names.OUTPUT_TOKENS: usage.completion_tokens,
-            names.CACHED_TOKENS: usage.cached_tokens,
-            names.REASONING_TOKENS: usage.reasoning_tokens,
-        }
-        found |= {name: tokens for name, tokens in counts.items() if tokens is not None}
-    if reply.error is not None:
-        found |= _failed(reply.error)
-    _end(span, reply.error, found, reply.outcome)
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mainstay")
+    except PackageNotFoundError:  # used from its sources
+        return ""
 
 
-def _failed(error: BaseException) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if isinstance(error, ProviderError):
-        if error.status is not None:
-            found[names.STATUS_CODE] = error.status
-        if error.reason:
-            found[names.REASON] = error.reason
-        if error.retry_after is not None:
-            found[names.RETRY_AFTER] = error.retry_after
-    return found
-
-
-def _end(span: Span, error: BaseException | None, attributes: dict[str, Any], outcome: Outcome | None = None) -> None:
+def _end(
+    span: Span,
+    error: BaseException | None,
+    found: dict[str, Any],
+    outcome: Outcome | None = None,
+    noted: list[Noted] | None = None,
+) -> None:
     """Ends the span; the caller's own cancellation is no error, and success leaves the status unset."""
     if isinstance(error, Exception):
-        kind = error.error_class.value if isinstance(error, ProviderError) else type(error).__qualname__
-        span.set_attribute(names.ERROR_TYPE, kind)
+        found[names.ERROR_TYPE] = (
+            error.error_class.value if isinstance(error, ProviderError) else type(error).__qualname__
+        )
+        found[names.OUTCOME] = Outcome.ERROR.value
         span.set_status(Status(StatusCode.ERROR))
-        word = Outcome.ERROR.value
     else:
-        word = outcome.value if outcome is not None else Outcome.CLOSED.value
-    span.set_attributes({**attributes, names.OUTCOME: word})
+        found[names.OUTCOME] = outcome.value if outcome is not None else Outcome.CLOSED.value
+    span.set_attributes(found)
+    for name, attributes, moment in noted or ():
+        span.add_event(name, attributes, moment)
     span.end()
-
-
-def _record(span: Span, event: Event) -> None:
-    """Decisions have a moment and no length, so they are events of the call's span, as long as it is open."""
-    if not span.is_recording():
-        return
-    if isinstance(event, RetryScheduled):
-        span.add_event("mainstay.retry", {**_told(event.route, event.error), names.DELAY: event.delay})
-    elif isinstance(event, RouteSkipped):
-        span.add_event("mainstay.route.skipped", _told(event.route, event.error))
-    elif isinstance(event, RouteDoubted):
-        span.add_event("mainstay.route.doubted", _told(event.route, event.error))
-    elif isinstance(event, FellBack):
-        attributes = {**_told(event.origin, event.error), "mainstay.target": event.target}
-        span.add_event("mainstay.fallback", attributes)
-
-
-def _told(route: str, error: ProviderError) -> dict[str, Any]:
-    return {names.ROUTE: route, names.ERROR_TYPE: error.error_class.value, names.REASON: error.reason}

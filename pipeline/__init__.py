@@ -37,7 +37,10 @@ from .events import (
     ParametersDoubted,
     RetryScheduled,
     RouteDoubted,
+    RouteRests,
     RouteSkipped,
+    StreamBroke,
+    StreamResumed,
 )
 from .layer import (
     AsyncHandler,
@@ -51,6 +54,7 @@ from .layer import (
     Sleep,
     Steps,
     Via,
+    Within,
     middleware,
     send,
 )
@@ -108,6 +112,7 @@ __all__ = [
     "RouteDoubted",
     "RouteRefused",
     "RouteResting",
+    "RouteRests",
     "RouteSkipped",
     "Router",
     "Run",
@@ -117,6 +122,8 @@ __all__ = [
     "Sleep",
     "Stack",
     "Steps",
+    "StreamBroke",
+    "StreamResumed",
     "TimedOut",
     "Timeouts",
     "ToolCall",
@@ -127,6 +134,7 @@ __all__ = [
     "Usage",
     "Via",
     "VirtualClock",
+    "Within",
     "middleware",
     "send",
 ]

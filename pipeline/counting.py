@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from .call import Attempt, Call
 from .errors import AttemptsSpent, ProviderError, RouteRefused
-from .events import AttemptEnded, AttemptStarted
+from .events import AttemptEnded, AttemptStarted, StreamBroke
 from .layer import Layer, Steps
 from .reply import Outcome, Reply
 from .request import Request
@@ -76,6 +76,8 @@ class Count(Layer):
                 _price(call.prices, attempt, reply)
             attempt.usage = reply.usage
             _end(call, attempt, reply.error, reply.outcome)
+            if reply.outcome is Outcome.ERROR and call.observers:
+                call.emit(StreamBroke(attempt))
 
         reply.on_end(settle)
         return reply

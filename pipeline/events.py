@@ -21,7 +21,10 @@ __all__ = [
     "ParametersDoubted",
     "RetryScheduled",
     "RouteDoubted",
+    "RouteRests",
     "RouteSkipped",
+    "StreamBroke",
+    "StreamResumed",
 ]
 
 
@@ -65,6 +68,18 @@ class RouteDoubted:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteRests:
+    """A route asked to be left alone, by a rate limit with Retry-After, and nobody is sent there until then.
+
+    `error` is that rate limit, detached; `until` the moment on the call's clock at which the route admits again.
+    """
+
+    route: str
+    error: ProviderError | None
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class FellBack:
     """A router moves on from one route to another."""
 
@@ -89,6 +104,22 @@ class BreakerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamBroke:
+    """A stream ended without its good end after its first event; `attempt` says where and why. It is over by now."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResumed:
+    """What broke off on one route goes on on another; `mode` is "restart" or "continue"."""
+
+    origin: str
+    target: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParametersDoubted:
     """Validate found problems and was told to warn only; the request went on as it was."""
 
@@ -101,8 +132,11 @@ Event: TypeAlias = (
     | RetryScheduled
     | RouteSkipped
     | RouteDoubted
+    | RouteRests
     | FellBack
     | BreakerChanged
+    | StreamBroke
+    | StreamResumed
     | ParametersDoubted
 )
 """Any of the happenings above."""

@@ -11,9 +11,10 @@ A layer's `handle` yields what it wants done and receives what came of it:
             return reply
 
 It does no I/O and never sleeps: two small drivers do, `Bound` for threads and `AsyncBound` for asyncio. A test
-drives a layer by hand with `next`, `send` and `throw`. There are four effects that a layer may yield:
+drives a layer by hand with `next`, `send` and `throw`. There are five effects that a layer may yield:
 
     Request   send it inward                      -> the Reply, or the error
+    Within    send it inward in a `with` block    -> the Reply, or the error
     Via       send a request along a route        -> the Reply, or the error    (routers only)
     Sleep     let time pass                       -> None, or DeadlineExceeded if it does not fit
     Run       call a function that waits for I/O  -> its result                 (remote storage only)
@@ -24,6 +25,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, overload
@@ -51,6 +53,7 @@ __all__ = [
     "Sleep",
     "Steps",
     "Via",
+    "Within",
     "middleware",
     "send",
 ]
@@ -90,7 +93,19 @@ class Run:
     function: Callable[[], Any]
 
 
-Effect: TypeAlias = Request | Via | Sleep | Run
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Effect: send the request inward in a `with` block, for libraries that keep something "current".
+
+    The driver enters and leaves the block around the handler, in one thread or one task. A layer must not do so
+    around its `yield`: it may be resumed elsewhere. Of a stream, the block ends when the first event is in hand.
+    """
+
+    manager: AbstractContextManager[object]
+    request: Request
+
+
+Effect: TypeAlias = Request | Within | Via | Sleep | Run
 Steps: TypeAlias = Generator[Effect, Any, Reply]
 """What `handle` is: a generator of effects that returns the reply."""
 
@@ -217,6 +232,9 @@ def drive(steps: Steps, handler: Any, request: Request) -> Reply:
                     result = handler(effect if effect._call is not None else _joined(effect, request))  # type: ignore[union-attr]
                 elif kind is Via:
                     result = effect.route(_joined(effect.request, request))  # type: ignore[union-attr]
+                elif kind is Within:
+                    with effect.manager:  # type: ignore[union-attr]
+                        result = handler(_joined(effect.request, request))  # type: ignore[union-attr]
                 elif kind is Sleep:
                     result = _fitting(request.call, effect).clock.sleep(effect.seconds)  # type: ignore[union-attr]
                 elif kind is Run:
@@ -269,12 +287,11 @@ async def adrive(steps: Steps, handler: Any, request: Request, foreign: bool = F
                 kind = type(effect)
                 if kind is Request:
                     effect = _joined(effect, request)
-                    if foreign and request.call.deadline is not None:
-                        result = await _before_deadline(handler(effect), request.call)
-                        if isinstance(result, AsyncReply) and result.outcome is None:
-                            result.within = partial(_before_deadline, call=request.call)
-                    else:
-                        result = await _settled(handler(effect))
+                    result = await (_sent_in_time(handler, effect) if foreign else _settled(handler(effect)))
+                elif kind is Within:
+                    inner = _joined(effect.request, request)  # type: ignore[union-attr]
+                    with effect.manager:  # type: ignore[union-attr]
+                        result = await (_sent_in_time(handler, inner) if foreign else _settled(handler(inner)))
                 elif kind is Via:
                     result = await _settled(effect.route(_joined(effect.request, request)))  # type: ignore[union-attr]
                 elif kind is Sleep:
@@ -306,13 +323,23 @@ def _fitting(call: Call, effect: Any) -> Call:
 
 def _not_an_effect(effect: object) -> TypeError:
     return TypeError(
-        f"a layer yielded {type(effect).__name__}: it may yield a Request, Sleep(seconds), "
+        f"a layer yielded {type(effect).__name__}: it may yield a Request, Within(manager, request), Sleep(seconds), "
         f"Via(route, request) or Run(function)"
     )
 
 
 async def _settled(result: Any) -> Any:
     return await result if hasattr(result, "__await__") else result
+
+
+async def _sent_in_time(handler: Any, request: Request) -> Any:
+    """What a foreign handler answers; it, and each wait of its stream, is cancelled when the call's time is up."""
+    if request.call.deadline is None:
+        return await _settled(handler(request))
+    reply = await _before_deadline(handler(request), request.call)
+    if isinstance(reply, AsyncReply) and reply.outcome is None:
+        reply.within = partial(_before_deadline, call=request.call)
+    return reply
 
 
 async def _before_deadline(result: Any, call: Call) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from .call import Call
 from .clock import Clock, VirtualClock
 from .errors import AllRoutesFailed, DeadlineExceeded, ProviderError, RouteRefused
-from .layer import AsyncBound, Bound, Effect, Sleep, Steps, Via, drive
+from .layer import AsyncBound, Bound, Effect, Sleep, Steps, Via, Within, drive
 from .plain import Nested
 from .reply import Reply
 from .request import Request
@@ -167,7 +167,7 @@ class _Watch:
     def _note(self, effect: Effect) -> None:
         if isinstance(effect, Sleep):
             self._waited += effect.seconds
-        elif isinstance(effect, (Request, Via)):
+        elif isinstance(effect, (Request, Via, Within)):
             if self.sent:
                 self.waits.append(round(self._waited, 6))
             self._waited = 0.0

@@ -62,6 +62,7 @@ class Reply(Closing):
         logprobs: a mapping for each token, in OpenAI's shape, if they were asked for and have arrived.
         reasoning_details: pieces of the reasoning as the provider wants them back; `message` has them.
         changes: what was done to the caller's parameters on the way, by name, in words; "stream" is one that broke off.
+        status: of the HTTP response, or None where there is none.
         attempts: every attempt of the call, this one included.
         outcome, error: how the reply ended; None while it is arriving.
     """
@@ -74,6 +75,7 @@ class Reply(Closing):
         "_raw",
         "_reasoning",
         "_refusal",
+        "_request_id",
         "_settles",
         "_text",
         "_unsettled",
@@ -89,6 +91,7 @@ class Reply(Closing):
         "outcome",
         "provider",
         "reasoning_details",
+        "status",
         "usage",
     )
 
@@ -136,6 +139,8 @@ class Reply(Closing):
         self.outcome: Outcome | None = Outcome.OK
         self.error: BaseException | None = None
         self.events_seen = 0
+        self.status: int | None = None
+        self._request_id: Callable[[], str | None] | None = None
         self._raw = raw
         self._events: Any = None
 
@@ -392,6 +397,11 @@ class Reply(Closing):
         from .spending import spent
 
         return spent(self.attempts)
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's id of the request, for its support and its logs; None if it told none."""
+        return self._request_id() if self._request_id is not None else None
 
     @property
     def raw(self) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from ..call import Call
 from ..clock import VirtualClock
 from ..errors import Unavailable
-from ..layer import Run, drive
+from ..layer import Run, Within, drive
 from ..reply import Reply
 from ..request import Request
 from .bench import Bench, claim
@@ -78,7 +78,7 @@ def closing_the_generator_ends_it(bench: Bench) -> None:
         steps = running.handle(bench.ask().under(Call(VirtualClock())))
         try:
             effect = next(steps)
-            while not isinstance(effect, Request):
+            while not isinstance(effect, (Request, Within)):
                 effect = steps.send(effect.function() if isinstance(effect, Run) else None)
         except StopIteration:
             return  # it answered by itself

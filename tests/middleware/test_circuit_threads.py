@@ -81,7 +81,7 @@ def test_a_verdict_of_the_thread_that_holds_the_lock_neither_blocks_nor_is_lost(
     resting, failing = bench.permit(), bench.permit()
     monkeypatch.setattr(_Reentrant, "run", lambda: bench.settle(failing, BAD))
     bench.settle(resting, REST, _Reentrant(retry_after=1.0))
-    assert [change.after for change in bench.told] == ["open"]
+    assert [change.after for change in bench.told] == ["resting", "open"]
 
 
 def test_a_reply_that_is_collected_under_the_lock_is_taken_in_as_well(monkeypatch) -> None:
@@ -97,7 +97,7 @@ def test_a_reply_that_is_collected_under_the_lock_is_taken_in_as_well(monkeypatc
     strand()
     monkeypatch.setattr(_Reentrant, "run", gc.collect)
     bench.settle(resting, REST, _Reentrant(retry_after=1.0))
-    assert [change.after for change in bench.told] == ["open"]
+    assert [change.after for change in bench.told] == ["resting", "open"]
 
 
 @pytest.mark.parametrize("drainer", ["admit", "snapshot", "isolate", "close", "arriving"])
@@ -141,7 +141,7 @@ def test_a_verdict_that_comes_in_the_middle_of_an_admission_is_taken_in_behind_i
 
     bench.now = Moment(1002.0)
     assert isinstance(bench.admit(), Permit)
-    assert [change.after for change in bench.told] == ["open"]
+    assert [change.after for change in bench.told] == ["resting", "open"]
 
 
 def test_a_change_is_told_outside_the_lock_so_a_listener_may_call_back() -> None:

@@ -61,7 +61,21 @@ def test_every_attempt_has_a_span_of_its_own_under_that_of_the_call(
     assert {lost.parent.span_id, won.parent.span_id} == {whole.context.span_id}
     assert won.attributes["gen_ai.usage.output_tokens"] == 6
     assert whole.attributes["mainstay.attempts"] == 2
-    assert [event.name for event in whole.events] == ["mainstay.fallback"]
+    broke, fell, resumed = whole.events
+    assert (broke.name, dict(broke.attributes)) == (
+        "mainstay.stream.broke",
+        {
+            "mainstay.route": "a",
+            "mainstay.attempt": 1,
+            "mainstay.reason": lost.attributes.get("mainstay.reason", ""),
+            "error.type": "unavailable",
+        },
+    )
+    assert (fell.name, fell.attributes["mainstay.target"]) == ("mainstay.fallback", "b")
+    assert (resumed.name, dict(resumed.attributes)) == (
+        "mainstay.stream.resumed",
+        {"mainstay.route": "a", "mainstay.target": "b", "mainstay.mode": mode},
+    )
     assert lost.end_time <= won.start_time <= won.end_time <= whole.end_time
 
 

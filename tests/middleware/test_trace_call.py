@@ -55,14 +55,26 @@ def test_without_a_span_of_the_caller_s_the_call_is_the_root(either_world: Any, 
     assert tracing.attempts[0].parent.span_id == tracing.calls[0].context.span_id
 
 
-def test_the_handler_sees_the_caller_s_span_as_current(either_world: Any, tracing: Any, ask: Request) -> None:
+def test_the_handler_sees_the_attempt_s_span_as_current_and_nobody_else_does(
+    either_world: Any, tracing: Any, ask: Request
+) -> None:
     seen: list[Any] = []
+    around: list[Any] = []
+
+    def watch(handler: Any) -> Any:
+        def call(request: Request) -> Any:
+            around.append(trace.get_current_span())
+            return handler(request)
+
+        return call
+
     leaf = either_world.leaf(lambda request: seen.append(trace.get_current_span()) or "answer")
-    stack = either_world.stack([Trace(tracing.provider)], leaf)
+    stack = either_world.stack([watch, Trace(tracing.provider)], leaf, check=False)
     with tracing.provider.get_tracer("app").start_as_current_span("app") as app:
         either_world.run(stack, ask)
         assert trace.get_current_span() is app
-    assert seen == [app]
+    assert around == [app]
+    assert [span.get_span_context() for span in seen] == [span.context for span in tracing.attempts]
 
 
 def test_the_call_s_span_can_be_switched_off_alone(tracing: Any, kit: Any, ask: Request) -> None:
@@ -256,11 +268,18 @@ def test_no_prompt_no_answer_and_no_key_is_ever_told(either_world: Any, kit: Any
         [ValueError(f"{KEY} {PROMPT}")],
         [leaky_error()],
     ]
-    params = {"user": KEY, "key": Secret(KEY), "stop": [PROMPT], "temperature": 1, "top_p": PROMPT, "seed": KEY}
+    params = {
+        "user": KEY,
+        "key": Secret(KEY),
+        "logit_bias": {PROMPT: 1},
+        "temperature": 1,
+        "top_p": PROMPT,
+        "seed": KEY,
+    }
     ask = Request("m", [{"role": "user", "content": PROMPT}], params, stream=True)
     for script in entries:
         routes = (
-            Route("a", either_world.leaf(*script), params={"api_key": KEY}, rename={"stop": "stops"}),
+            Route("a", either_world.leaf(*script), params={"api_key": KEY}, rename={"logit_bias": "bias"}),
             Route("b", either_world.leaf(*script), drop=frozenset({"user"})),
         )
         layers = [Retry(), Trace(tracing.provider)]

@@ -195,7 +195,7 @@ def test_what_is_no_effect_is_a_clear_error_inside_the_layer(world: Any, request
             raise
         return None
 
-    with pytest.raises(TypeError, match="may yield a Request, Sleep"):
+    with pytest.raises(TypeError, match=r"may yield a Request, Within\(manager, request\), Sleep"):
         world.run(world.bound(wrong, None), request_)
     assert seen[0].startswith(f"a layer yielded {type(effect).__name__}: ")
 

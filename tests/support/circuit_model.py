@@ -116,6 +116,8 @@ class Model(RuleBasedStateMachine):
             dated = told is not None and told >= SHORT
             self.open_for(told / 0.75 if dated else LONG, told)
         elif verdict is Verdict.REST and told is not None:
+            if told and self.rest <= self.now:
+                self.expected.append((self.state, "resting"))
             self.rest = max(self.rest, self.now + told)
 
     # -- what happens --------------------------------------------------------------------------------------
