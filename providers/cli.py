@@ -16,6 +16,7 @@ except ImportError:
 from ..pipeline import ProviderError
 
 if TYPE_CHECKING:
+    from ..pipeline import Layer
     from .provider import Provider
 
 __all__ = ["main"]
@@ -45,6 +46,7 @@ def main() -> None:
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter, such as temperature=0.2.")
 @click.option("--stream", is_flag=True, help="Show the answer as it arrives.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reply as JSON; with --stream, one line per chunk.")
+@click.option("--trace", is_flag=True, help="Draw on standard error what happened: attempts, retries, errors, tokens.")
 def ask(
     prompt: str | None,
     model: str | None,
@@ -54,6 +56,7 @@ def ask(
     params: tuple[str, ...],
     stream: bool,
     as_json: bool,
+    trace: bool,
 ) -> None:
     """Asks PROMPT (or standard input) of the providers whose keys are in the environment.
 
@@ -78,7 +81,8 @@ def ask(
                 providers = _providers(model, provider, base_url, key, open_things)
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
-            chain = open_things.enter_context(ProviderChain([(p.name, p) for p in providers]))
+            layers = _traced(open_things) if trace else None
+            chain = open_things.enter_context(ProviderChain([(p.name, p) for p in providers], layers=layers))
             asked = providers[0].route.model or model or ""
             if stream:
                 ask_view.stream(chain.stream(asked, prompt, parameters), as_json)
@@ -164,6 +168,16 @@ def params(provider: str, model: str | None, as_json: bool) -> None:
         raise click.UsageError("JSON Schema knows no models: leave --model or --json out")
     else:
         click.echo(json.dumps(schema.json_schema(), indent=2))
+
+
+def _traced(open_things: contextlib.ExitStack) -> list[Layer]:
+    """The standard layers, whose spans are drawn at the end."""
+    from ..middleware import standard
+    from . import trace_view
+
+    provider, spans = open_things.enter_context(trace_view.recorded())
+    open_things.callback(lambda: trace_view.show(spans.get_finished_spans()))
+    return standard(tracer_provider=provider)
 
 
 def _providers(

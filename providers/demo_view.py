@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
+from . import trace_view
 from .demo import PROMPTS, Play, Played, Score
 
 __all__ = ["show"]
@@ -90,7 +88,7 @@ def _score(play: Play, console: Console) -> None:
     console.print(table)
     console.print("cut: the stream broke after its first token, and the error said so, with the partial text")
     console.print("\nthe call with the most attempts, as its trace tells it:")
-    console.print(_tree(play.spans))
+    trace_view.show(play.spans, console)
 
 
 def _cells(score: Score) -> list[str]:
@@ -99,40 +97,3 @@ def _cells(score: Score) -> list[str]:
     each = f"{score.attempts / answers:.2f}" if score.attempts and answers else ""
     by = ", ".join(f"{name} {times}" for name, times in score.by.most_common())
     return [str(score.whole), str(score.cut), str(lost), each, by]
-
-
-def _tree(spans: list[ReadableSpan]) -> Tree:
-    """The trace as a tree: the call, and under it its attempts and events in the order in which they began."""
-    root = next(span for span in spans if span.parent is None)
-    start = root.start_time or 0
-    tree = Tree(_label(root, start), guide_style="dim")
-    told: list[tuple[int, Text]] = [
-        (event.timestamp, Text(f"{_ms(event.timestamp, start)}  {event.name}  {_words(event.attributes)}", "dim"))
-        for event in root.events
-    ]
-    told += [(span.start_time or 0, _label(span, start)) for span in spans if span is not root]
-    for _, text in sorted(told, key=lambda item: item[0]):
-        tree.add(text)
-    return tree
-
-
-def _label(span: ReadableSpan, start: int) -> Text:
-    begun, ended = span.start_time or 0, span.end_time or 0
-    attributes = span.attributes or {}
-    failed = attributes.get("error.type")
-    line = f"{_ms(begun, start)}  {span.name}  {(ended - begun) / 1e6:.0f} ms"
-    words = {key: value for key, value in attributes.items() if key in ("mainstay.route", "mainstay.attempts")}
-    outcome = f"{failed}" if failed else str(attributes.get("mainstay.outcome", ""))
-    return Text(f"{line}  {_words(words)}  ").append(outcome, "red" if failed else "green")
-
-
-def _ms(moment: int, start: int) -> str:
-    return f"+{(moment - start) / 1e6:.0f} ms"
-
-
-def _words(attributes: Any) -> str:
-    return " ".join(
-        f"{key.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{key.rpartition('.')[2]}={value}"
-        for key, value in (attributes or {}).items()
-        if value != ""
-    )
