@@ -70,7 +70,8 @@ class TraceCall(Layer):
             call.slots[_SLOT] = None  # so that no attempt asks again
             reply = yield request
             return reply
-        attributes: dict[str, Any] = {names.OPERATION_NAME: "chat", names.REQUEST_MODEL: request.model}
+        # No operation's name, which would make it a second inference to backends that count those.
+        attributes: dict[str, Any] = {names.REQUEST_MODEL: request.model}
         if request.stream:
             attributes[names.REQUEST_STREAM] = True
         span = tracer.start_span("mainstay chat", kind=SpanKind.INTERNAL, attributes=attributes)
