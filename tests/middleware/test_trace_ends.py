@@ -1,4 +1,4 @@
-"""Spans end exactly once, whoever ends the call, wherever. The `tracing` fixture fails on a span that is ended twice."""
+"""Spans end exactly once, whoever ends the call, wherever. The `tracing` fixture fails if one is ended twice."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from mainstay.pipeline import (
     Unavailable,
     Via,
     VirtualClock,
+    Within,
     middleware,
     send,
 )
@@ -164,6 +166,54 @@ def test_via_sends_a_request_along_a_route(world: Any, script: Any, request_: Re
 
     assert world.run(world.bound(choose, None), request_).text == "answer"
     assert leaf.seen[0].model == "mapped"
+
+
+@pytest.mark.parametrize("entry", [Reply("answer"), Unavailable(), KeyboardInterrupt()], ids=["reply", "error", "stop"])
+def test_within_enters_a_block_around_the_handler_alone_and_leaves_it_however_that_ends(
+    world: Any, script: Any, request_: Request, entry: Any
+) -> None:
+    seen: list[str] = []
+    leaf = script(entry)
+
+    @contextmanager
+    def block() -> Any:
+        seen.append(f"in, {len(leaf.seen)} sent")
+        try:
+            yield
+        finally:
+            seen.append(f"out, {len(leaf.seen)} sent")
+
+    @middleware
+    def around(request: Request) -> Any:
+        try:
+            return (yield Within(block(), request))
+        finally:
+            seen.append("back")
+
+    with suppress(Unavailable, KeyboardInterrupt):
+        world.run(world.bound(around, world.handler(leaf)), request_)
+    assert seen == ["in, 0 sent", "out, 1 sent", "back"]
+
+
+@pytest.mark.parametrize("moment", ["__enter__", "__exit__"])
+def test_what_a_block_raises_reaches_the_layer(world: Any, script: Any, request_: Request, moment: str) -> None:
+    class Broken:
+        def __enter__(self) -> None:
+            if moment == "__enter__":
+                raise ZeroDivisionError
+
+        def __exit__(self, *args: object) -> None:
+            if moment == "__exit__":
+                raise ZeroDivisionError
+
+    @middleware
+    def around(request: Request) -> Any:
+        try:
+            return (yield Within(Broken(), request))
+        except ZeroDivisionError:
+            return Reply("seen")
+
+    assert world.run(world.bound(around, world.handler(script())), request_).text == "seen"
 
 
 def test_run_gives_the_function_s_result_or_its_error(world: Any, script: Any, request_: Request) -> None:
