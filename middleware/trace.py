@@ -244,9 +244,11 @@ def _end(
 ) -> None:
     """Ends the span; the caller's own cancellation is no error, and success leaves the status unset."""
     if isinstance(error, Exception):
-        found[names.ERROR_TYPE] = (
-            error.error_class.value if isinstance(error, ProviderError) else type(error).__qualname__
-        )
+        found[names.ERROR_TYPE] = type(error).__qualname__
+        if isinstance(error, ProviderError):
+            found[names.ERROR_TYPE] = error.error_class.value
+            if error.reason:
+                found[names.REASON] = error.reason
         found[names.OUTCOME] = Outcome.ERROR.value
         span.set_status(Status(StatusCode.ERROR))
     else:

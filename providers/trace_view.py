@@ -38,10 +38,13 @@ def recorded() -> Iterator[tuple[TracerProvider, InMemorySpanExporter]]:
 
 def show(spans: Sequence[ReadableSpan], console: Console | None = None) -> None:
     """Draws every call among the spans; on standard error, where it is in nobody's way, unless a console is given."""
-    console = console or Console(stderr=True, highlight=False)
+    if console is None:
+        console = Console(stderr=True, highlight=False)
+        if not console.is_terminal:
+            console.width = 200  # a file or a pipe has none, and a line for each thing that happened is easier to read
     for call in spans:
         if call.parent is None:
-            console.print(draw(call, [span for span in spans if _under(span, call)]), soft_wrap=True)
+            console.print(draw(call, [span for span in spans if _under(span, call)]))
 
 
 def draw(call: ReadableSpan, attempts: Sequence[ReadableSpan]) -> Tree:
