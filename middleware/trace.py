@@ -14,6 +14,7 @@ around the handler alone. Spans end exactly once, however a stream ends. No prom
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, ClassVar
@@ -36,6 +37,7 @@ __all__ = ["Trace", "TraceCall"]
 _SCOPE = "mainstay"
 # In call.slots: the context in which attempts start their spans; None where nobody records.
 _SLOT = "mainstay.trace"
+_BY_NAME = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ  # then the first look at it sets it up
 _CURRENT: Any = object()  # stands for: whatever is current
 
 
@@ -215,6 +217,9 @@ def _check(layer: TraceCall | Trace) -> None:
 
 def _tracer(provider: TracerProvider | None) -> Tracer | None:
     if provider is None:
+        # What `get_tracer_provider` does where nothing was set up, without its look at the environment.
+        if not _BY_NAME and getattr(trace, "_TRACER_PROVIDER", _CURRENT) is None:
+            return None
         provider = trace.get_tracer_provider()
         if type(provider) is ProxyTracerProvider:  # no SDK was set up: nobody records
             return None

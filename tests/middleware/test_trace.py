@@ -250,7 +250,7 @@ def test_the_global_provider_is_asked_when_a_call_is_made(
     monkeypatch: pytest.MonkeyPatch, tracing: Any, kit: Any, ask: Request
 ) -> None:
     stack = Stack([Trace()], kit.Leaf())
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: tracing.provider)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", tracing.provider)
     stack(ask)
     assert (len(tracing.calls), len(tracing.attempts)) == (1, 1)
 
