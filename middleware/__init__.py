@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .breaker import CircuitBreaker as CircuitBreaker
     from .budget import RetryBudget as RetryBudget
     from .circuit import Circuits as Circuits
+    from .content import Content as Content
     from .cost import Cost as Cost
     from .cost import KnownPrices as KnownPrices
     from .cost import Price as Price
@@ -43,6 +44,7 @@ _HOMES = {
     "Breaker": "breaker",
     "CircuitBreaker": "breaker",
     "Circuits": "circuit",
+    "Content": "content",
     "Cost": "cost",
     "KnownPrices": "cost",
     "Price": "cost",
@@ -76,6 +78,7 @@ __all__ = [
     "Cheapest",
     "CircuitBreaker",
     "Circuits",
+    "Content",
     "Cost",
     "Deadline",
     "Fallback",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from mainstay.adapters import Ollama, OpenAI
 from mainstay.adapters.sandbox import Sandbox, faults
@@ -74,3 +77,32 @@ def test_what_is_no_id_or_has_a_key_in_it_is_none(tracing: Any, sent: str) -> No
         reply = Stack([Trace(tracing.provider)], adapter)(Request("m", "Hi"))
     assert (reply.text, reply.request_id) == ("Hi", None)
     assert "mainstay.request_id" not in tracing.attempts[0].attributes
+
+
+def test_a_gateway_can_be_handed_the_trace_by_a_session_of_its_own_and_nobody_else_is(
+    tracing: Any, page_class: type[requests.adapters.HTTPAdapter]
+) -> None:
+    with Sandbox("openai") as gateway, Sandbox("openai") as other, requests.Session() as session:
+        session.mount(gateway.url, page_class())
+        with (
+            OpenAI("sk-test", base_url=gateway.url, session=session) as told,
+            OpenAI("sk-test", base_url=other.url) as untold,
+        ):
+            for adapter in (told, untold):
+                Stack([Trace(tracing.provider)], adapter)(Request("m", "Hi"))
+        (at_gateway,), (at_other,) = gateway.seen, other.seen
+    context = tracing.attempts[0].context
+    told_ids = at_gateway.headers["traceparent"].split("-")[1:3]
+    assert told_ids == [f"{context.trace_id:032x}", f"{context.span_id:016x}"]
+    assert not [name for name in at_other.headers if name.lower() in ("traceparent", "tracestate", "baggage")]
+    assert "baggage" not in at_gateway.headers
+
+
+@pytest.fixture
+def page_class() -> type[requests.adapters.HTTPAdapter]:
+    """The class as docs/tracing.md has it."""
+    page = (Path(__file__).parents[2] / "docs" / "tracing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(import requests\n.*?)\nsession = ", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    return names["Traced"]

@@ -112,7 +112,7 @@ WRONG: dict[type[Layer], dict[str, list[Any]]] = {
     },
     Validate: {"mode": ["x", None, 1]},
     Cost: {"prices": [None, {}, 1.0]},
-    Trace: {"provider": [1, "x"]},
+    Trace: {"provider": [1, "x"], "content": [1, "x"]},
     TraceCall: {"provider": [1, "x"]},
     Log: {},
 }
@@ -140,7 +140,10 @@ LAYERS: dict[str, Layer] = {
     "a user's own": own,
     "a user's own per route": own_for_each_route,
 }
-RECORDING: dict[str, Layer] = {"trace_call recording": TraceCall(PROVIDER), "trace recording": Trace(PROVIDER)}
+RECORDING: dict[str, Layer] = {
+    "trace_call recording": TraceCall(PROVIDER),
+    "trace recording": Trace(PROVIDER, content=True),
+}
 ROUTERS: dict[str, Any] = {
     "fallback": Fallback,
     "balance": Balance,
