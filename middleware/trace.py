@@ -158,14 +158,18 @@ class _Tracing:
         if tracer is None:  # nobody records, or nothing will leave
             reply: Reply = yield request
             return reply
-        parent = None if context is _CURRENT else context
         started = call.clock.now()
         attributes = self._described(request)
-        span = tracer.start_span(f"chat {request.model}", context=parent, kind=SpanKind.CLIENT, attributes=attributes)
+        span = tracer.start_span(
+            f"chat {request.model}",
+            context=None if context is _CURRENT else context,
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+        )
         try:
             if self._content is not None and span.is_recording():
                 span.set_attributes(self._content.of_request(request))
-            reply = yield Within(Current(span, parent, self._alone), request)
+            reply = yield Within(Current(span, self._alone), request)
             waited = call.clock.now() - started if reply.outcome is None else None
             reply.on_end(partial(self._settle, span, waited))
         except BaseException as error:

@@ -36,14 +36,13 @@ class Current:
 
     Args:
         span: the attempt's.
-        parent: the context that it was started in; the current one if None.
         alone: whether the span says all that there is to say of HTTP.
     """
 
     __slots__ = ("_context", "_span", "_token")
 
-    def __init__(self, span: Span, parent: Context | None, alone: bool) -> None:
-        context: dict[str, Any] = {**set_span_in_context(span, parent), **(_ALONE if alone else _NO_LLM), _OURS: span}
+    def __init__(self, span: Span, alone: bool) -> None:
+        context: dict[str, Any] = {**set_span_in_context(span), **(_ALONE if alone else _NO_LLM), _OURS: span}
         # An instrumentation that uses it has loaded it. What is told to the outer span through it, ours knows itself.
         genai = sys.modules.get(_GENAI)
         if genai is not None and hasattr(genai, "InferenceData"):

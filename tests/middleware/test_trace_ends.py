@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import attach, detach, get_value, set_value
 from opentelemetry.trace import StatusCode
 
 from mainstay.middleware import Retry, Trace, TraceCall
-from mainstay.pipeline import AsyncStack, Reply, Request, Stack, Unavailable, VirtualClock
+from mainstay.pipeline import AsyncStack, BreakerChanged, Reply, Request, Stack, Unavailable, VirtualClock
 
 CLOSED = [("closed", StatusCode.UNSET)] * 2
 
@@ -112,8 +113,6 @@ def test_a_task_that_is_never_finished_leaves_no_span_open_and_no_complaint(
 
 
 def test_a_handler_that_leaves_its_own_span_current_does_not_leave_it_to_the_caller(tracing: Any, ask: Request) -> None:
-    from opentelemetry.context import attach
-
     def leaf(request: Request) -> Reply:
         attach(trace.set_span_in_context(tracing.provider.get_tracer("leaf").start_span("leaky")))
         return Reply("fine")
@@ -121,6 +120,26 @@ def test_a_handler_that_leaves_its_own_span_current_does_not_leave_it_to_the_cal
     before = trace.get_current_span()
     Stack([Trace(tracing.provider)], leaf)(ask)
     assert trace.get_current_span() is before
+
+
+def test_what_a_middleware_of_the_application_s_makes_current_stays_so_in_the_handler(
+    tracing: Any, ask: Request
+) -> None:
+    def tenant(handler: Any) -> Any:
+        def call(request: Request) -> Any:
+            token = attach(set_value("tenant", "acme"))
+            try:
+                return handler(request)
+            finally:
+                detach(token)
+
+        return call
+
+    seen: list[Any] = []
+    leaf = lambda request: seen.append(get_value("tenant")) or Reply("fine")  # noqa: E731
+    Stack([tenant, Trace(tracing.provider)], leaf, check=False)(ask)
+    assert seen == ["acme"]
+    assert get_value("tenant") is None
 
 
 def test_calls_of_many_tasks_keep_what_is_current_apart(tracing: Any) -> None:
@@ -146,8 +165,6 @@ def test_calls_of_many_tasks_keep_what_is_current_apart(tracing: Any) -> None:
 
 
 def test_a_breaker_that_tells_late_adds_nothing_to_a_span_that_is_over(tracing: Any, ask: Request) -> None:
-    from mainstay.pipeline import BreakerChanged
-
     calls: list[Any] = []
     stack = Stack([TraceCall(tracing.provider)], lambda request: calls.append(request.call) or Reply("fine"))
     stack(ask)
