@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,13 +58,11 @@ class Content:
 
     def of_request(self, request: Request) -> dict[str, Any]:
         """The attributes for what was asked."""
-        if not self.input:
-            return {}
-        try:
-            return self._of_request(request)
-        except Exception:  # noqa: BLE001 - a message of a strange shape is the adapter's to refuse, not ours
-            _log.debug("the content of a request could not be recorded", exc_info=True)
-            return {}
+        return _tried(self._of_request, request) if self.input else {}
+
+    def of_reply(self, reply: Reply) -> dict[str, Any]:
+        """The attributes for what was answered, whole or not."""
+        return _tried(self._of_reply, reply) if self.output else {}
 
     def _of_request(self, request: Request) -> dict[str, Any]:
         system = list(takewhile(lambda message: message["role"] in _SYSTEM, request.messages))
@@ -81,8 +79,7 @@ class Content:
             found[names.STOP_SEQUENCES] = [stops] if isinstance(stops, str) else [str(stop) for stop in stops]
         return found
 
-    def of_reply(self, reply: Reply) -> dict[str, str]:
-        """The attributes for what was answered, whole or not."""
+    def _of_reply(self, reply: Reply) -> dict[str, Any]:
         so_far = reply.partial
         cut = _Cut(self.limit)
         parts: list[dict[str, Any]] = []
@@ -90,7 +87,7 @@ class Content:
             parts.append({"type": "reasoning", "content": cut(so_far.reasoning)})
         parts += [_text(cut(text)) for text in (so_far.text, so_far.refusal) if text]
         parts += [_called(call.id, call.name, call.arguments, cut) for call in so_far.tool_calls]
-        if not self.output or not parts:
+        if not parts:
             return {}
         message = {"role": "assistant", "parts": parts, "finish_reason": reply.finish_reason or "error"}
         return {names.OUTPUT_MESSAGES: _json([message])}
@@ -113,6 +110,14 @@ class Content:
         for call in message.get("tool_calls") or ():
             asked = call.get("function") or {}
             yield _called(call.get("id"), asked.get("name", ""), asked.get("arguments", ""), cut)
+
+
+def _tried(told: Callable[[Any], dict[str, Any]], subject: Any) -> dict[str, Any]:
+    try:
+        return told(subject)
+    except Exception:  # noqa: BLE001 - a message of a strange shape is the adapter's to refuse, not ours
+        _log.debug("the content of a span could not be recorded", exc_info=True)
+        return {}
 
 
 class _Cut:

@@ -182,13 +182,16 @@ class _Tracing:
     def _described(self, request: Request) -> dict[str, Any]:
         attempts = request.call.attempts
         found = {**self._fixed, names.REQUEST_MODEL: request.model, names.ATTEMPT: len(attempts) + 1}
+        route = self._route
+        if request.path:  # in a stack that is a route of another
+            route = found[names.ROUTE] = f"{request.path}/{route}"
         if request.params:
             of_params(request.params, found)
         if request.stream:
             found[names.REQUEST_STREAM] = True
         if request.changes:
             found[names.CHANGED] = sorted(request.changes)
-        before = sum([attempt.route == self._route for attempt in attempts]) if attempts else 0
+        before = sum([attempt.route == route for attempt in attempts]) if attempts else 0
         if before:
             found[names.RESEND_COUNT] = before
         return found

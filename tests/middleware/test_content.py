@@ -165,6 +165,12 @@ def test_a_message_of_a_strange_shape_is_the_adapter_s_to_refuse(tracing: Any) -
     assert set(told(tracing)) == {"gen_ai.output.messages"}
 
 
+def test_an_answer_of_a_strange_shape_leaves_no_span_open(tracing: Any) -> None:
+    call = ToolCall("1", "f", object())  # type: ignore[arg-type]
+    Stack([Trace(tracing.provider, content=True)], lambda request: Reply("", tool_calls=[call, None]))(ASK)  # type: ignore[list-item]
+    assert "gen_ai.output.messages" not in told(tracing)
+
+
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "10"])
 def test_a_wrong_limit_is_refused(limit: Any) -> None:
     with pytest.raises(ValueError, match="limit"):

@@ -107,6 +107,21 @@ def test_nested_stacks_have_one_span_for_the_call(either_world: Any, tracing: An
     assert [event.name for event in call.events] == ["mainstay.fallback"]
 
 
+def test_a_route_of_a_stack_inside_is_told_by_its_whole_path_and_its_tries_are_counted(
+    either_world: Any, tracing: Any, ask: Request
+) -> None:
+    routes = Route("openai", either_world.leaf(Unavailable(), "fine"))
+    inner = either_world.stack([Retry(), Trace(tracing.provider)], Fallback(routes))
+    outer = either_world.stack([TraceCall(tracing.provider)], Fallback(Route("eu", inner)), clock=VirtualClock())
+    either_world.run(outer, ask)
+    told = [
+        (span.attributes["mainstay.route"], span.attributes.get("http.request.resend_count"))
+        for span in tracing.attempts
+    ]
+    assert told == [("eu/openai", None), ("eu/openai", 1)]
+    assert tracing.calls[0].attributes["mainstay.route"] == "eu/openai"
+
+
 def test_where_only_the_routes_trace_each_has_a_span_of_its_own_and_nothing_is_added_to_an_ended_one(
     either_world: Any, tracing: Any, ask: Request
 ) -> None:
