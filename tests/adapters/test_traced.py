@@ -102,7 +102,7 @@ def test_a_gateway_can_be_handed_the_trace_by_a_session_of_its_own_and_nobody_el
 def page_class() -> type[requests.adapters.HTTPAdapter]:
     """The class as docs/tracing.md has it."""
     page = (Path(__file__).parents[2] / "docs" / "tracing.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(import requests\n.*?)\nsession = ", page, re.DOTALL)
+    (block,) = re.findall(r"```py\n(import requests\n.*?)\nsession = ", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(block, names)
     return names["Traced"]

@@ -45,7 +45,7 @@ def test_no_name_of_a_convention_stands_anywhere_but_in_the_table() -> None:
 
 
 def test_the_script_of_the_page_is_python_and_its_picture_is_there() -> None:
-    *_, script = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    *_, script = re.findall(r"```py\n(.*?)```", PAGE, re.DOTALL)
     ast.parse(script)
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", PAGE):
         assert (ROOT / "docs" / picture).read_bytes().startswith(b"\x89PNG")
