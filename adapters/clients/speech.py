@@ -1,0 +1,79 @@
+"""Speech: how to say a request to one client, and how to read what it answers. The codecs do both; this is the join."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..codec import HttpCodec
+from ..shapes import any_json
+
+__all__ = ["Speech", "names_of", "written"]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What one client is called with, and what it answers.
+
+    Attributes:
+        codec: the protocol.
+        create: the client's method that makes a chat request.
+        names: the names that the method takes, or None if it takes any.
+        extra: what the method calls the JSON that it has no names for; "" if the body is put in at the seam.
+        before, after: what makes an event of a stream out of its JSON.
+    """
+
+    codec: HttpCodec
+    create: Callable[..., Any]
+    names: frozenset[str] | None
+    extra: str
+    before: bytes
+    after: bytes
+
+    def arguments(self, body: bytes, total: float) -> dict[str, Any]:
+        """What the method is called with.
+
+        Args:
+            body: what the codec has written.
+            total: seconds that the client may think it has.
+        """
+        said: dict[str, Any] = any_json(body)
+        if self.names is None:
+            known, unknown = said, {}
+        else:
+            known = {name: value for name, value in said.items() if name in self.names}
+            unknown = {name: value for name, value in said.items() if name not in self.names}
+        if self.extra:
+            known["timeout"] = total
+            if unknown:
+                known[self.extra] = unknown
+        return known
+
+    def frame(self, event: Any) -> bytes:
+        """An event of the client's stream, as the wire would have had it."""
+        return self.before + written(event) + self.after
+
+
+def names_of(method: Callable[..., Any]) -> frozenset[str] | None:
+    """The names of the arguments that a method takes; None if it takes any."""
+    parameters: Mapping[str, inspect.Parameter] = inspect.signature(method).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return frozenset(parameters)
+
+
+def written(native: Any) -> bytes:
+    """A client's native object as the JSON that it came from: what was not in that is not in this."""
+    if isinstance(native, str):
+        return native.encode("utf-8", "replace")  # a page, which OpenAI's client hands on as it is
+    try:
+        text: str = native.model_dump_json(exclude_unset=True, by_alias=True, warnings=False)
+        return text.encode()
+    except AttributeError:
+        return json.dumps(native, default=str).encode()
+    except ValueError:  # half a surrogate pair, for which pydantic's JSON has no words
+        data = native.model_dump(exclude_unset=True, by_alias=True, warnings=False)
+        return json.dumps(data, default=str).encode()
