@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 from ...pipeline import AsyncReply, Call, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
 from ..arriving import Clocks
+from ..classify import classify_response
 from ..cleaning import clean
 from ..incoming import WAITED
+from ..links import asked
 from ..redact import spelled
 from ..verdict import REQUEST_IDS
 from .copies import Kind, kind_of, without_retries
@@ -166,11 +168,7 @@ class _Attempt:
 
     def hearing(self) -> Hearing:
         """What hears the stream."""
-
-        def tell(raised: BaseException | None, moment: float | None) -> ProviderError:
-            return self.told(raised, moment, streaming=True)
-
-        return Hearing(self._wrapped._speech, self.clocks, tell)
+        return Hearing(self._wrapped._speech, self.clocks, self.told)
 
     def whole(self, body: bytes, native: object = None) -> Reply:
         """The reply in a whole answer."""
@@ -191,13 +189,10 @@ class _Attempt:
         """Whether an exception is none of the provider's doing: nothing was answered, and nothing about it failed."""
         return self.watch.response is None and not is_failure(raised)
 
-    def told(self, raised: BaseException | None, moment: float | None = None, streaming: bool = False) -> ProviderError:
+    def told(self, raised: BaseException | None, moment: float | None = None) -> ProviderError:
         """The error to raise for what was raised, or with None for the moment that came."""
         wrapped = self._wrapped
-        if raised is None:
-            error: ProviderError = self.clocks.too_late(moment)
-        else:
-            error = classify_native(raised, provider=wrapped.codec.provider, streaming=streaming)
+        error = self.clocks.too_late(moment) if raised is None else self._meaning(raised)
         native = error.__cause__
         if isinstance(error, TimedOut) and error.reason == WAITED and error.status is None:
             error = self.clocks.too_late(moment)
@@ -211,6 +206,21 @@ class _Attempt:
         clean(error, wrapped._secrets, self.request)
         error.__cause__ = native  # it is the client's own, whatever it says
         return error
+
+    def _meaning(self, raised: BaseException) -> ProviderError:
+        provider, watch = self._wrapped.codec.provider, self.watch
+        body = asked(watch.response, "_content")  # what httpx has read, if it has read it all
+        if (
+            isinstance(body, bytes)
+            and not isinstance(raised, ProviderError)
+            and 200 <= watch.response.status_code < 300
+        ):
+            # The client could not understand it; the classifier may.
+            meant = classify_response(provider, watch.response.status_code, watch.headers, body)
+            if meant is not None:
+                meant.__cause__ = raised
+                return meant
+        return classify_native(raised, provider=provider, streaming=watch.response is not None)
 
 
 class ClientHandler(_Wrapped):

@@ -146,11 +146,17 @@ class _AsyncTwin(_Half):
 
     __slots__ = ()
 
-    async def send(self, request: Any, **options: Any) -> Any:
+    async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         sender: Any = super()
         watch = _WATCH.get()
         if watch is None:
-            return await sender.send(request, **options)
+            return await sender.send(request, stream=stream, **options)
         watch.send(request)
-        watch.response = await sender.send(request, **options)
-        return watch.response
+        response = watch.response = await sender.send(request, stream=True, **options)
+        if not stream:
+            try:
+                await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+        return response
