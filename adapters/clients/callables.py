@@ -133,7 +133,7 @@ class CallableHandler(_Called):
             raise meant from raised
         if isinstance(answer, str):
             answer = Reply(answer)
-        elif isinstance(answer, Iterator):
+        elif isinstance(answer, Iterator) and not isinstance(answer, Reply):
             answer = Reply.stream(_Texts(answer, lambda raised: self._meaning(raised, request)))
         elif not isinstance(answer, Reply) or isinstance(answer, AsyncReply):
             raise self._no_answer(answer)
