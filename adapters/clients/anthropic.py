@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..claude import ClaudeCodec
-from .speech import Speech, names_of
+from .speech import EVENT, Speech, names_of
 
 __all__ = ["speech"]
 
@@ -22,4 +22,4 @@ def speech(client: Any, max_tokens: int) -> Speech:
     version = {str(name).lower(): str(value) for name, value in client.default_headers.items()}
     codec = ClaudeCodec(version=version.get("anthropic-version", _VERSION), max_tokens=max_tokens)
     create = client.messages.create
-    return Speech(codec, create, names_of(create), "extra_body", b"data: ", b"\n\n")
+    return Speech(codec, create, names_of(create), "extra_body", EVENT)

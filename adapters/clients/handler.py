@@ -31,6 +31,7 @@ R = TypeVar("R", bound=Reply)
 
 _SHORTEST = 0.001  # seconds: httpx takes 0 for "do not wait at all"
 _KEYS = ("authorization", "x-api-key", "api-key")
+_SECRETS = ("api_key", "auth_token", "admin_api_key", "access_token", "aws_secret_key", "aws_session_token")
 
 
 def from_client(
@@ -54,7 +55,8 @@ def from_client(
     Args:
         client: the client, in its form for threads or, for an AsyncStack, for asyncio.
         model: the model for callers that name none.
-        timeouts: the four clocks; they take the place of the client's own timeout.
+        timeouts: the four clocks; they take the place of the client's own timeout. Without them the usual ones rule,
+            and of the client's own those that are shorter.
         provider: the name in replies and errors; "openai", "claude" or "ollama" unless given. For an OpenAI client it
             also says whose parameters and errors they are: "openrouter" and "llama_cpp" have their own.
         compatible: True for an OpenAI client whose `base_url` is somebody else's server: it may take parameters that
@@ -89,7 +91,7 @@ def from_client(
 
         speech = of_ollama(copied)
     handler = AsyncClientHandler if kind.is_async else ClientHandler
-    return handler(copied, kind, speech, model, timeouts or Timeouts(), provider or speech.codec.provider)
+    return handler(copied, kind, speech, model, timeouts, provider or speech.codec.provider)
 
 
 class _Wrapped:
@@ -105,13 +107,14 @@ class _Wrapped:
     """
 
     def __init__(
-        self, client: Any, kind: Kind, speech: Speech, model: str | None, timeouts: Timeouts, provider: str
+        self, client: Any, kind: Kind, speech: Speech, model: str | None, timeouts: Timeouts | None, provider: str
     ) -> None:
         self._client = client  # held, so that its connections stay open
         self._speech = speech
         self.codec = speech.codec
         self.model = model
-        self.timeouts = timeouts
+        self.timeouts = timeouts or Timeouts()
+        self._limits = _limits_of(client) if timeouts is None else {}
         self.provider = provider
         self.label = speech.codec.label
         self.address = _address_of(client)
@@ -146,7 +149,8 @@ class _Attempt:
         # A first event that must come sooner than it usually may: the deadline is near, or other routes are left.
         read = first if first < timeouts.first(stream) else max(first, timeouts.gap if stream else first)
         connect = max(min(self.clocks.connect, end), _SHORTEST)
-        return {"connect": connect, "read": min(read, end), "write": first, "pool": connect}
+        seconds = {"connect": connect, "read": min(read, end), "write": first, "pool": connect}
+        return {name: min(value, self._wrapped._limits.get(name, value)) for name, value in seconds.items()}
 
     def left(self, moment: float | None = None) -> float:
         """Seconds until the moment, by default that of the first event, or an earlier end of all."""
@@ -297,10 +301,18 @@ def _address_of(client: Any) -> tuple[str, int] | None:
     return (url.host, url.port or (443 if url.scheme == "https" else 80)) if url.host else None
 
 
+def _limits_of(client: Any) -> dict[str, float]:
+    """The seconds of a client's own timeout, by the words of httpx; what is not limited is left out."""
+    timeout: Any = (client if hasattr(client, "timeout") else client._client).timeout
+    names = ("connect", "read", "write", "pool")
+    found = {name: timeout if isinstance(timeout, (int, float)) else getattr(timeout, name, None) for name in names}
+    return {name: seconds for name, seconds in found.items() if seconds is not None}
+
+
 def _secrets_of(client: Any) -> Iterator[Secret]:
     """The keys that a client has, by the names that they have in one client or another, and in its headers."""
     headers = client.default_headers if hasattr(client, "default_headers") else client._client.headers
-    known = [getattr(client, name, None) for name in ("api_key", "auth_token")]
+    known = [getattr(client, name, None) for name in _SECRETS]
     known += [value for name, value in headers.items() if str(name).lower() in _KEYS]
     for value in known:
         if isinstance(value, str) and value:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..ollama import OllamaCodec
-from .speech import Speech, names_of
+from .speech import LINE, Speech, names_of
 
 __all__ = ["speech"]
 
@@ -23,4 +23,4 @@ def speech(client: Any) -> Speech:
         said = [{"role": message["role"], "content": message["content"]} for message in messages]
         return client.chat(model=model, messages=said, stream=stream)
 
-    return Speech(OllamaCodec(), create, names_of(create), "", b"", b"\n")
+    return Speech(OllamaCodec(), create, names_of(create), "", LINE)

@@ -9,7 +9,7 @@ from ..llama_cpp import LlamaCppCodec
 from ..openai import OpenAICodec
 from ..openrouter import OpenRouterCodec
 from ..schemas import OPENAI, OPENAI_COMPATIBLE
-from .speech import Speech, names_of
+from .speech import EVENT, Speech, names_of
 
 __all__ = ["speech"]
 
@@ -23,7 +23,7 @@ def speech(client: Any, provider: str, compatible: bool) -> Speech:
         compatible: whether parameters that OpenAI does not have are let through.
     """
     create = client.chat.completions.create
-    return Speech(_codec(provider, compatible), create, names_of(create), "extra_body", b"data: ", b"\n\n")
+    return Speech(_codec(provider, compatible), create, names_of(create), "extra_body", EVENT)
 
 
 def _codec(provider: str, compatible: bool) -> HttpCodec:

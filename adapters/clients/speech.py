@@ -11,7 +11,11 @@ from typing import Any
 from ..codec import HttpCodec
 from ..shapes import any_json
 
-__all__ = ["Speech", "names_of", "written"]
+__all__ = ["EVENT", "LINE", "Speech", "names_of", "written"]
+
+# The client has cut the stream; what it cut goes to the decoder as it stood on the wire.
+EVENT = (b"data: ", b"\n\n")
+LINE = (b"", b"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +27,14 @@ class Speech:
         create: the client's method that makes a chat request.
         names: the names that the method takes, or None if it takes any.
         extra: what the method calls the JSON that it has no names for; "" if the body is put in at the seam.
-        before, after: what makes an event of a stream out of its JSON.
+        framing: what stands before and behind the JSON of an event of a stream: EVENT or LINE.
     """
 
     codec: HttpCodec
     create: Callable[..., Any]
     names: frozenset[str] | None
     extra: str
-    before: bytes
-    after: bytes
+    framing: tuple[bytes, bytes]
 
     def arguments(self, body: bytes, total: float) -> dict[str, Any]:
         """What the method is called with.
@@ -54,7 +57,8 @@ class Speech:
 
     def frame(self, event: Any) -> bytes:
         """An event of the client's stream, as the wire would have had it."""
-        return self.before + written(event) + self.after
+        before, after = self.framing
+        return before + written(event) + after
 
 
 def names_of(method: Callable[..., Any]) -> frozenset[str] | None:

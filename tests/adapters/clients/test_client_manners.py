@@ -324,6 +324,15 @@ def test_a_server_that_drips_does_not_hold_a_thread_for_ever(dialect: str, serve
 
 
 @DIALECT
+def test_the_timeout_of_the_client_itself_holds_unless_clocks_are_given(dialect: str, server: Sandbox) -> None:
+    server.always(faults.slow_first_byte(1.0, Answer("Slow and sure.")))
+    with client_of(dialect, server.url, is_async=False, timeout=0.2) as client:
+        with pytest.raises(TimedOut):
+            wrapped(dialect, client)(ASKED)
+        assert wrapped(dialect, client, Timeouts())(ASKED).text == "Slow and sure."
+
+
+@DIALECT
 def test_half_of_the_deadline_is_kept_for_the_other_route(dialect: str, server: Sandbox, client: Any) -> None:
     server.always(faults.hang())
     with Sandbox("openai") as other, client_of("openai", other.url, is_async=False) as spare:
