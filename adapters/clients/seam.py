@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -47,7 +47,8 @@ class Watch:
         try:
             yield
         finally:
-            _WATCH.reset(token)
+            with suppress(ValueError):  # a task that was dropped is closed in another context, where it is not set
+                _WATCH.reset(token)
 
     @property
     def headers(self) -> dict[str, str]:
