@@ -69,6 +69,8 @@ def test_faults(name: str, dialect: str, stream: bool, server: Sandbox) -> None:
             assert theirs.raised.reason == "malformed_response"
         else:
             assert theirs == ours
+        if theirs.raised is not None and theirs.raised.status not in (None, 200):
+            assert type(theirs.raised.__cause__).__module__.partition(".")[0] in ("openai", "anthropic", "ollama")
 
 
 @pytest.mark.parametrize("stream", [False, True])
