@@ -1,11 +1,9 @@
-"""The page about clients against the code: its examples are run, its tables have every option with its default."""
+"""The page about clients against the code: its tables have every option with its default."""
 
 from __future__ import annotations
 
 import inspect
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,6 @@ import pytest
 from mainstay.adapters.clients import from_callable, from_client
 
 PAGE = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
-
-
-def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == PAGE.count("```python") == 2
-
-
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_an_example_prints_what_the_page_says(number: int) -> None:
-    code, output = EXAMPLES[number]
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.stdout, done.stderr) == (output, "")
 
 
 @pytest.mark.parametrize("function", [from_client, from_callable])
