@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import subprocess
 import sys
 import threading
@@ -400,3 +401,34 @@ def test_an_older_http_client_in_a_newer_one() -> None:
         server.always(faults.cut(2, answer=Answer(chunks=WORDS)))
         with pytest.raises(TruncatedStream):
             from_client(client)(STREAMED).read()
+
+
+@DIALECT
+def test_tasks_that_are_cancelled_at_any_moment_leave_nothing_behind(dialect: str, server: Sandbox) -> None:
+    server.default = Answer(chunks=WORDS)
+    moments = random.Random(7)
+
+    async def main() -> None:
+        async with client_of(dialect, server.url, is_async=True) as client:
+            handler, settled = wrapped(dialect, client), []
+
+            async def ask(number: int) -> None:
+                async with await handler(Request("m", "Hi", stream=number % 2 == 0)) as reply:
+                    reply.on_end(settled.append)
+                    await reply.read()
+
+            tasks = [asyncio.ensure_future(ask(number)) for number in range(100)]
+            for task in moments.sample(tasks, len(tasks)):
+                for _ in range(moments.randrange(40)):
+                    await asyncio.sleep(0)
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert asyncio.CancelledError in set(map(type, outcomes)) <= {type(None), asyncio.CancelledError}
+            assert len(settled) == len(set(map(id, settled)))
+            assert all(reply.outcome is not None for reply in settled)
+            assert await asyncio.to_thread(server.wait_until, lambda box: box.in_flight == 0)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            server.always(Answer("Here again."))
+            assert (await handler(ASKED)).text == "Here again."
+
+    asyncio.run(main())
