@@ -16,6 +16,7 @@ __all__ = ["EVENT", "LINE", "Speech", "names_of", "written"]
 # The client has cut the stream; what it cut goes to the decoder as it stood on the wire.
 EVENT = (b"data: ", b"\n\n")
 LINE = (b"", b"\n")
+_USUAL = frozenset({"model", "messages", "stream", "max_tokens"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,14 @@ class Speech:
     Attributes:
         codec: the protocol.
         create: the client's method that makes a chat request.
-        names: the names that the method takes, or None if it takes any.
+        names: the names that the method takes.
         extra: what the method calls the JSON that it has no names for; "" if the body is put in at the seam.
         framing: what stands before and behind the JSON of an event of a stream: EVENT or LINE.
     """
 
     codec: HttpCodec
     create: Callable[..., Any]
-    names: frozenset[str] | None
+    names: frozenset[str]
     extra: str
     framing: tuple[bytes, bytes]
 
@@ -44,11 +45,8 @@ class Speech:
             total: seconds that the client may think it has.
         """
         said: dict[str, Any] = any_json(body)
-        if self.names is None:
-            known, unknown = said, {}
-        else:
-            known = {name: value for name, value in said.items() if name in self.names}
-            unknown = {name: value for name, value in said.items() if name not in self.names}
+        known = {name: value for name, value in said.items() if name in self.names}
+        unknown = {name: value for name, value in said.items() if name not in self.names}
         if self.extra:
             known["timeout"] = total
             if unknown:
@@ -61,12 +59,11 @@ class Speech:
         return before + written(event) + after
 
 
-def names_of(method: Callable[..., Any]) -> frozenset[str] | None:
-    """The names of the arguments that a method takes; None if it takes any."""
+def names_of(method: Callable[..., Any]) -> frozenset[str]:
+    """The names of the arguments that a method takes; those of any such method, if a tracer in its place hides them."""
     parameters: Mapping[str, inspect.Parameter] = inspect.signature(method).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return None
-    return frozenset(parameters)
+    hidden = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return frozenset(parameters) | _USUAL if hidden else frozenset(parameters)
 
 
 def written(native: Any) -> bytes:
@@ -76,8 +73,6 @@ def written(native: Any) -> bytes:
     try:
         text: str = native.model_dump_json(exclude_unset=True, by_alias=True, warnings=False)
         return text.encode()
-    except AttributeError:
-        return json.dumps(native, default=str).encode()
     except ValueError:  # half a surrogate pair, for which pydantic's JSON has no words
         data = native.model_dump(exclude_unset=True, by_alias=True, warnings=False)
         return json.dumps(data, default=str).encode()

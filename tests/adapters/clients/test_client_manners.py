@@ -154,6 +154,20 @@ def test_what_the_servers_alone_know_goes_beside_what_the_client_knows() -> None
         assert (server.seen[0].body["repetition_penalty"], server.seen[0].body["temperature"]) == (1.1, 0)
 
 
+def test_a_tracer_in_place_of_the_method_sees_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, traced = openai.resources.chat.completions.Completions.create, []
+
+    def create(*args: Any, **options: Any) -> Any:
+        traced.append(options["model"])
+        return original(*args, **options)
+
+    monkeypatch.setattr(openai.resources.chat.completions.Completions, "create", create)
+    with Sandbox("openrouter") as server, client_of("openrouter", server.url, is_async=False) as client:
+        wrapped("openrouter", client)(Request("m", "Hi", {"repetition_penalty": 1.1, "temperature": 0}))
+        assert traced == ["m"]
+        assert (server.seen[0].body["repetition_penalty"], server.seen[0].body["temperature"]) == (1.1, 0)
+
+
 def test_the_version_that_a_client_sends_says_which_parameters_there_are() -> None:
     hot = Request("claude-sonnet-4-5", "Hi", {"temperature": 0.2})
     for version, known in (("2023-06-01", True), ("2026-10-21", False)):
