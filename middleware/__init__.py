@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .fallback import Fallback as Fallback
     from .health import Health as Health
     from .log import Log as Log
+    from .metrics import Metrics as Metrics
     from .presets import standard as standard
     from .redis_circuits import RedisCircuits as RedisCircuits
     from .resuming import MidStream as MidStream
@@ -53,6 +54,7 @@ _HOMES = {
     "Fallback": "fallback",
     "Health": "health",
     "Log": "log",
+    "Metrics": "metrics",
     "MidStream": "resuming",
     "Policy": "retry",
     "RedisCircuits": "redis_circuits",
@@ -87,6 +89,7 @@ __all__ = [
     "Healthiest",
     "KnownPrices",
     "Log",
+    "Metrics",
     "MidStream",
     "Policy",
     "Price",

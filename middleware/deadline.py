@@ -34,9 +34,9 @@ class Deadline(Layer):
     scope: Scope = "call"
     kind: ClassVar[str] = "deadline"
     not_inside: ClassVar[dict[str, str]] = {
-        "*": "a deadline bounds everything, sleeps and other routes too, so only tracing may be outside it"
+        "*": "a deadline bounds everything, sleeps and other routes too, so only what watches may be outside it"
     }
-    but_inside: ClassVar[frozenset[str]] = frozenset({"trace_call", "deadline"})
+    but_inside: ClassVar[frozenset[str]] = frozenset({"trace_call", "deadline", "metrics", "log"})
 
     def __post_init__(self) -> None:
         options.seconds(self, "seconds", self.seconds)

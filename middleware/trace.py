@@ -56,7 +56,7 @@ class TraceCall(Layer):
     scope: Scope = "call"
     kind: ClassVar[str] = "trace_call"
     not_inside: ClassVar[dict[str, str]] = {"*": "the span of the whole call must see everything"}
-    but_inside: ClassVar[frozenset[str]] = frozenset({"deadline", "trace_call"})
+    but_inside: ClassVar[frozenset[str]] = frozenset({"deadline", "trace_call", "metrics", "log"})
 
     def __post_init__(self) -> None:
         _check(self)
@@ -256,11 +256,9 @@ def _end(
 ) -> None:
     """Ends the span; the caller's own cancellation is no error, and success leaves the status unset."""
     if isinstance(error, Exception):
-        found[names.ERROR_TYPE] = type(error).__qualname__
-        if isinstance(error, ProviderError):
-            found[names.ERROR_TYPE] = error.error_class.value
-            if error.reason:
-                found[names.REASON] = error.reason
+        found[names.ERROR_TYPE] = (
+            error.error_class.value if isinstance(error, ProviderError) else type(error).__qualname__
+        )
         found[names.OUTCOME] = Outcome.ERROR.value
         span.set_status(Status(StatusCode.ERROR))
     else:

@@ -19,9 +19,10 @@ from opentelemetry import context as contexts
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, set_span_in_context
 
-__all__ = ["Current"]
+__all__ = ["OURS", "Current"]
 
-_OURS = "mainstay.current"
+# In the context: the span of the attempt that is being made.
+OURS = "mainstay.current"
 # OpenLLMetry's instrumentations of the SDKs look for this one.
 _NO_LLM = {"suppress_language_model_instrumentation": True}
 _ALONE = dict(_NO_LLM)
@@ -42,7 +43,7 @@ class Current:
     __slots__ = ("_context", "_span", "_token")
 
     def __init__(self, span: Span, alone: bool) -> None:
-        context: dict[str, Any] = {**set_span_in_context(span), **(_ALONE if alone else _NO_LLM), _OURS: span}
+        context: dict[str, Any] = {**set_span_in_context(span), **(_ALONE if alone else _NO_LLM), OURS: span}
         # An instrumentation that uses it has loaded it. What is told to the outer span through it, ours knows itself.
         genai = sys.modules.get(_GENAI)
         if genai is not None and hasattr(genai, "InferenceData"):
@@ -57,5 +58,5 @@ class Current:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # A coroutine that nobody finished is closed wherever its last reference is dropped: nothing is current there.
-        if contexts.get_value(_OURS) is self._span:
+        if contexts.get_value(OURS) is self._span:
             contexts.detach(self._token)

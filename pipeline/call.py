@@ -46,6 +46,7 @@ class Attempt:
         outcome: "running", "ok", "error", or "closed" (the caller gave up; nobody's failure).
         error_class, reason, status, retry_after: of its error, if it had one.
         usage: tokens, or None where the provider told none.
+        events: how many chunks its stream brought; 0 for a complete reply.
     """
 
     number: int
@@ -62,6 +63,7 @@ class Attempt:
     status: int | None = None
     retry_after: float | None = None
     usage: Usage | None = None
+    events: int = 0
 
     @property
     def duration(self) -> float | None:

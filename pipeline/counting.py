@@ -75,6 +75,7 @@ class Count(Layer):
             if call.prices is not None:
                 _price(call.prices, attempt, reply)
             attempt.usage = reply.usage
+            attempt.events = reply.events_seen
             _end(call, attempt, reply.error, reply.outcome)
             if reply.outcome is Outcome.ERROR and call.observers:
                 call.emit(StreamBroke(attempt))
@@ -121,6 +122,8 @@ def _end(call: Call, attempt: Attempt, error: BaseException | None, outcome: Out
         attempt.reason = error.reason
         attempt.status = error.status
         attempt.retry_after = error.retry_after
+        if attempt.usage is None and error.partial is not None:
+            attempt.usage = error.partial.usage  # told before the first event, with which there would be a reply
         error.route = error.route or attempt.route
         error.provider = error.provider or attempt.provider
         error.model = error.model or attempt.model

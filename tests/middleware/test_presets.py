@@ -12,13 +12,21 @@ from mainstay.pipeline import AsyncStack, Request, Route, Stack
 
 
 def test_the_standard_order_is_the_one_of_the_design() -> None:
-    assert [layer.name for layer in standard()] == ["trace_call", "deadline", "validate", "retry", "breaker", "trace"]
+    assert [layer.name for layer in standard()] == [
+        "trace_call",
+        "metrics",
+        "deadline",
+        "validate",
+        "retry",
+        "breaker",
+        "trace",
+    ]
 
 
 def test_each_list_is_new_and_the_deadline_is_the_caller_s() -> None:
     assert standard() == standard()
     assert standard() is not standard()
-    assert standard(deadline=3.0)[1].seconds == 3.0  # type: ignore[attr-defined]
+    assert standard(deadline=3.0)[2].seconds == 3.0  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="Deadline"):
         standard(deadline=0)
 
@@ -27,7 +35,7 @@ def test_each_list_is_new_and_the_deadline_is_the_caller_s() -> None:
 def test_it_is_accepted_by_both_stacks_and_draws_what_runs(kind: Any, kit: Any) -> None:
     stack = kind(standard(), Fallback(Route("a", kit.Leaf(), "big"), Route("b", kit.Leaf())))
     assert [line.split() for line in str(stack).splitlines()] == [
-        ["trace_call", "→", "deadline", "→", "validate"],
+        ["trace_call", "→", "metrics", "→", "deadline", "→", "validate"],
         ["└─", "fallback", "in", "order"],
         ["├─", "a", "big", "retry", "→", "breaker", "→", "trace", "→", "Leaf", "(unchecked)"],
         ["└─", "b", "retry", "→", "breaker", "→", "trace", "→", "Leaf", "(unchecked)"],

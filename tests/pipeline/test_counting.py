@@ -15,6 +15,7 @@ from mainstay.pipeline import (
     CircuitOpen,
     ErrorClass,
     Outcome,
+    Partial,
     RateLimited,
     Reply,
     Request,
@@ -259,3 +260,11 @@ def test_an_async_reply_is_counted_like_any_other(ask: Request) -> None:
         assert (reply.attempts[0].outcome, reply.text) == ("ok", "a")
 
     asyncio.run(main())
+
+
+def test_tokens_that_were_told_before_a_stream_broke_are_in_the_ledger(either_world: Any) -> None:
+    """Claude tells the prompt's tokens with its first event, which is not yet an answer."""
+    leaf = either_world.leaf(Unavailable(partial=Partial(usage=Usage(7))))
+    with pytest.raises(Unavailable) as raised:
+        either_world.run(either_world.stack([], leaf), Request("m", "hi", stream=True))
+    assert [attempt.usage for attempt in raised.value.attempts] == [Usage(7)]

@@ -6,6 +6,7 @@ import math
 from functools import partial
 from typing import Any
 
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from mainstay.middleware import (
@@ -17,6 +18,7 @@ from mainstay.middleware import (
     Fallback,
     Health,
     Log,
+    Metrics,
     Policy,
     Price,
     Prices,
@@ -31,6 +33,7 @@ from mainstay.pipeline import Layer, Request, Run, Sleep, middleware
 from mainstay.pipeline.testing import Check, contract
 
 PROVIDER = TracerProvider(shutdown_on_exit=False)  # its spans record, and go nowhere
+METERS = MeterProvider(shutdown_on_exit=False)
 HEALTH = Health()
 
 
@@ -115,6 +118,7 @@ WRONG: dict[type[Layer], dict[str, list[Any]]] = {
     Trace: {"provider": [1, "x"], "content": [1, "x"]},
     TraceCall: {"provider": [1, "x"]},
     Log: {},
+    Metrics: {"provider": [1, "x"], "reasons": ["x", {1}], "scope": ["route"]},
 }
 
 LAYERS: dict[str, Layer] = {
@@ -133,6 +137,7 @@ LAYERS: dict[str, Layer] = {
     "trace": Trace(),
     "deadline": Deadline(),
     "log": Log(),
+    "metrics": Metrics(),
     "cost": Cost(Prices({"any-model": Price(1.0, 2.0)})),
     "health": watched,
     "paced": paced,
@@ -143,6 +148,7 @@ LAYERS: dict[str, Layer] = {
 RECORDING: dict[str, Layer] = {
     "trace_call recording": TraceCall(PROVIDER),
     "trace recording": Trace(PROVIDER, content=True),
+    "metrics recording": Metrics(METERS),
 }
 ROUTERS: dict[str, Any] = {
     "fallback": Fallback,
@@ -154,7 +160,7 @@ ROUTERS: dict[str, Any] = {
 def checks() -> dict[str, Check]:
     """Every check of every layer and router, by what it is called."""
     found = {name: contract(layer, wrong=_wrong(layer)) for name, layer in LAYERS.items()}
-    for name, layer in RECORDING.items():  # a TracerProvider belongs to its process
+    for name, layer in RECORDING.items():  # a provider belongs to its process
         found[name] = [check for check in contract(layer) if check.clause != "it_pickles"]
     for name, router in ROUTERS.items():
         found[name] = contract(own, router=router)
@@ -164,4 +170,7 @@ def checks() -> dict[str, Check]:
 
 
 def _wrong(layer: Layer) -> dict[str, list[Any]]:
-    return {**WRONG[type(layer)], **IDENTITY} if type(layer) in WRONG else {}
+    if type(layer) not in WRONG:
+        return {}
+    own = WRONG[type(layer)]
+    return {name: own.get(name, []) + IDENTITY.get(name, []) for name in (own | IDENTITY)}
