@@ -96,11 +96,13 @@ def of_reply(reply: Reply, found: Facts) -> None:
 
 
 def of_error(error: BaseException, found: Facts) -> None:
-    """Adds to `found` what an error says: with which status, how long to wait; and what was used up before it."""
+    """Adds to `found` what an error says: why, with which status, for how long; and what was used up before it."""
     if not isinstance(error, ProviderError):
         return
     if error.status is not None:
         found[names.STATUS_CODE] = error.status
+    if error.reason:
+        found[names.REASON] = error.reason
     if error.retry_after is not None:
         found[names.RETRY_AFTER] = error.retry_after
     if error.request_id:

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     from .manager import ProviderManager as ProviderManager
     from .provider import Provider as Provider
     from .registry import create_provider as create_provider
+    from .telemetry import Telemetry as Telemetry
+    from .telemetry import export as export
 
 _HOMES = {
     "Provider": "provider",
     "ProviderChain": "chain",
     "ProviderManager": "manager",
+    "Telemetry": "telemetry",
     "create_provider": "registry",
+    "export": "telemetry",
 }
 
-__all__ = ["Provider", "ProviderChain", "ProviderManager", "create_provider"]
+__all__ = ["Provider", "ProviderChain", "ProviderManager", "Telemetry", "create_provider", "export"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = handing_on(__name__, _HOMES)

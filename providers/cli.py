@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -46,6 +48,7 @@ def main() -> None:
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter, such as temperature=0.2.")
 @click.option("--stream", is_flag=True, help="Show the answer as it arrives.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reply as JSON; with --stream, one line per chunk.")
+@click.option("--otlp", metavar="URL", help="Send traces and metrics to a collector, such as http://127.0.0.1:4318.")
 @click.option("--trace", is_flag=True, help="Draw on standard error what happened: attempts, retries, errors, tokens.")
 def ask(
     prompt: str | None,
@@ -56,6 +59,7 @@ def ask(
     params: tuple[str, ...],
     stream: bool,
     as_json: bool,
+    otlp: str | None,
     trace: bool,
 ) -> None:
     """Asks PROMPT (or standard input) of the providers whose keys are in the environment.
@@ -76,6 +80,8 @@ def ask(
     key = _key_of(base_url, key_env)
     parameters = _parameters(params)
     with contextlib.ExitStack() as open_things:
+        if otlp:
+            open_things.enter_context(_exporting(otlp))
         try:
             try:
                 providers = _providers(model, provider, base_url, key, open_things)
@@ -201,6 +207,24 @@ def _providers(
     provider, server = discover.sandboxed(model)
     open_things.callback(server.close)
     return [provider]
+
+
+@contextlib.contextmanager
+def _exporting(collector: str) -> Iterator[None]:
+    """Hands traces and metrics over; says so if the collector did not take them."""
+    from .telemetry import export
+
+    # The SDK's own complaints would be printed among the answers; the line below says what matters.
+    logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
+    try:
+        telemetry = export(collector, service=os.environ.get("OTEL_SERVICE_NAME") or "mainstay")
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise click.UsageError(f"--otlp: {error}") from error
+    try:
+        yield
+    finally:
+        if not telemetry.shutdown() and telemetry.endpoint:
+            click.echo(f"mainstay: the collector at {telemetry.endpoint} did not take everything", err=True)
 
 
 def _key_of(base_url: str | None, key_env: str | None) -> str | None:

@@ -38,13 +38,10 @@ def recorded() -> Iterator[tuple[TracerProvider, InMemorySpanExporter]]:
 
 def show(spans: Sequence[ReadableSpan], console: Console | None = None) -> None:
     """Draws every call among the spans; on standard error, where it is in nobody's way, unless a console is given."""
-    if console is None:
-        console = Console(stderr=True, highlight=False)
-        if not console.is_terminal:
-            console.width = 200  # a file or a pipe has none, and a line for each thing that happened is easier to read
+    console = console or Console(stderr=True, highlight=False)
     for call in spans:
         if call.parent is None:
-            console.print(draw(call, [span for span in spans if _under(span, call)]))
+            console.print(draw(call, [span for span in spans if _under(span, call)]), soft_wrap=True)
 
 
 def draw(call: ReadableSpan, attempts: Sequence[ReadableSpan]) -> Tree:
