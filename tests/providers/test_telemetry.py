@@ -327,6 +327,13 @@ def test_ask_hands_its_call_over(collector: Collector, stream: tuple[str, ...]) 
     assert sum(collector.totals("mainstay.attempts").values()) == 1
 
 
+def test_ask_hands_over_what_it_draws(collector: Collector) -> None:
+    done = command("--otlp", collector.url, "--trace")
+    assert done.returncode == 0
+    assert "mainstay chat" in done.stderr
+    assert len(collector.spans("CLIENT")) == len(collector.spans("INTERNAL")) == 1
+
+
 def test_ask_says_in_one_line_that_the_collector_is_dead_and_answers_all_the_same(closed: str) -> None:
     done = command("--otlp", closed)
     assert (done.returncode, done.stdout) == (0, "Hello from the sandbox, all is well.\n")
