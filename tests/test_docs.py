@@ -36,7 +36,7 @@ MADE = {
 }
 # What a page about a layer must say, and which pages these are.
 SECTIONS = ("## When not to use it", "## Options", "## Its place", "## Example")
-LAYERS = ("balance", "breaker", "cost", "deadline", "fallback", "log", "retry", "trace", "validate")
+LAYERS = ("balance", "breaker", "cost", "deadline", "fallback", "log", "metrics", "retry", "trace", "validate")
 
 
 class Table(NamedTuple):
