@@ -41,10 +41,10 @@ class Collector(HttpSink):
 
     def __enter__(self) -> Self:
         def make(address: Any, handler: Any) -> HTTPServer:
-            server = _Loopback(address, handler)
-            self.port = server.server_port
+            self._server = _Loopback(address, handler)
+            self.port = self._server.server_port
             self._up.set()
-            return server
+            return self._server
 
         self._patch = mock.patch.object(oteltest.sink, "HTTPServer", make)
         with self._patch:
@@ -53,7 +53,9 @@ class Collector(HttpSink):
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self.stop()
+        self._server.shutdown()  # its own `stop()` waits for ever in versions before 0.40
+        self.svr_thread.join(20)
+        self._server.server_close()
 
     def handle_trace(self, post_data: bytes, headers: dict[str, str]) -> None:
         self._keep(post_data, headers)
