@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .deadline import Deadline as Deadline
     from .fallback import Fallback as Fallback
     from .health import Health as Health
+    from .health_route import HealthChange as HealthChange
     from .log import Log as Log
     from .presets import standard as standard
     from .redis_circuits import RedisCircuits as RedisCircuits
@@ -52,6 +53,7 @@ _HOMES = {
     "Deadline": "deadline",
     "Fallback": "fallback",
     "Health": "health",
+    "HealthChange": "health_route",
     "Log": "log",
     "MidStream": "resuming",
     "Policy": "retry",
@@ -84,6 +86,7 @@ __all__ = [
     "Fallback",
     "Fastest",
     "Health",
+    "HealthChange",
     "Healthiest",
     "KnownPrices",
     "Log",
