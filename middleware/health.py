@@ -208,7 +208,7 @@ class Health:
         return {
             "healthy": healthy,
             "state": state,
-            "reason": because.reason if because is not None else route.reason,
+            "reason": because.reason if because is not None else route.why[1],
             "attempts": route.attempts,
             "errors": route.errors,
             "since": since,
@@ -265,6 +265,7 @@ class Health:
         if after == before or not self._callbacks:
             return
         at = self._wall()
+        kind, reason = route.why
         self._changes.put(
             HealthChange(
                 route=path,
@@ -272,8 +273,8 @@ class Health:
                 was_healthy=before[0],
                 state=after[1],
                 was_state=before[1],
-                reason=route.reason,
-                error=route.last_class or None,
+                reason=reason,
+                error=kind or None,
                 since=None if after[0] else route.since(None, now, at),
                 reopens_at=None if route.until is None else at + route.until - now,
                 at=at,

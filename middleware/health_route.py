@@ -48,6 +48,13 @@ class HealthChange:
         """Whether it has become sick or well, and not only gone from one state of sickness to another."""
         return self.healthy != self.was_healthy
 
+    def __str__(self) -> str:
+        if self.healthy:
+            return f"{self.route} is well again" if self.turned else f"{self.route} is well"
+        reason = f" ({self.reason})" if self.reason else ""
+        breaker = f", its breaker is {self.state}" if self.state != "closed" else ""
+        return f"{self.route} is sick: {self.error or 'no error of its own'}{reason}{breaker}"
+
 
 class RouteHealth:
     """What is known of one route. Not thread-safe: its owner holds a lock. Moments on the calls' clock, if not UNIX.
@@ -131,11 +138,11 @@ class RouteHealth:
         return self.guarded or not tried or not (self._fatal or self._in_a_row >= _FAILURES)
 
     @property
-    def reason(self) -> str:
-        """The finer word for what is wrong with it, or was last."""
+    def why(self) -> tuple[str, str]:
+        """Class and reason of what is wrong with it, or was last; "" if nothing was."""
         if self.state == "closed" and self._bad_probes >= _PROBES and self.probe is not None:
-            return str(self.probe["reason"])
-        return self._last_reason
+            return self.probe["error"], self.probe["reason"]
+        return self.last_class, self._last_reason
 
     def since(self, opened: float | None, now: float, wall: float) -> float | None:
         """Since when it is sick, in UNIX time; None if nobody knows.

@@ -10,6 +10,7 @@ so one dead provider never opens the breaker of another, and a retry stays with 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -197,6 +198,18 @@ class _Folded:
     def routes(self) -> tuple[str, ...]:
         """The paths of all leaf routes, in order."""
         return tuple(path for path, _ in self._leaves())
+
+    def leaves(self, path: str = "") -> Iterator[tuple[str, Route]]:
+        """Each leaf route by its path, with the handler that it was given; stacks inside are looked into."""
+        router = self._router()
+        routes = router.leaves() if router is not None else [(self._entry.route, Route(self._entry.route, self._entry))]
+        for name, route in routes:
+            where = f"{path}/{name}" if path else name
+            *_, last = inward(route.handler)
+            if isinstance(last, _Folded):
+                yield from last.leaves(where)
+            else:
+                yield where, dataclasses.replace(route, handler=last)
 
     def part(self, name: str, route: str | None = None) -> Any:
         """The running half of a layer: what owns its state, such as a breaker that can be isolated.
