@@ -17,11 +17,25 @@ __all__ = ["Silent", "fetch", "frame", "show"]
 
 _TIMEOUT = 3.0
 _COLOURS = {"closed": "green", "half-open": "yellow", "resting": "yellow", "open": "red", "isolated": "red"}
-_COLUMNS = (
-    *(("route", "left"), ("", "left"), ("breaker", "left"), ("sick for", "right"), ("admits in", "right")),
-    *(("attempts", "right"), ("errors", "right"), ("good", "right"), ("p50", "right"), ("p95", "right")),
-    *(("last error", "left"), ("probe", "left")),
-)
+# Each with the side to which it is set.
+_COLUMNS = {
+    "route": "left",
+    "": "left",
+    "breaker": "left",
+    "sick for": "right",
+    "admits in": "right",
+    "attempts": "right",
+    "errors": "right",
+    "good": "right",
+    "p50": "right",
+    "p95": "right",
+    "last error": "left",
+    "reason": "left",
+    "probe": "left",
+}
+# What is left out first where the terminal is narrow.
+_SPARE = ("reason", "p50", "attempts", "probe", "admits in", "errors", "p95", "good")
+_WIDE = 200  # columns, where no terminal sets a limit
 
 
 class Silent(Exception):
@@ -48,15 +62,17 @@ def show(
         0, or 1 if no status is served there when it begins. One that goes away later is waited for.
     """
     console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDE)
     address = url if "://" in url else f"http://{url}"
     with requests.Session() as session:
         session.trust_env = False  # no proxy, and no password from ~/.netrc
         try:
             answer = fetch(session, address)
             if once or not console.is_terminal:
-                console.print(frame(answer, address))
+                console.print(frame(answer, address, console))
                 return 0
-            with Live(frame(answer, address), console=console, screen=True, auto_refresh=False) as live:
+            with Live(frame(answer, address, console), console=console, screen=True, auto_refresh=False) as live:
                 while True:
                     sleep(interval)
                     trouble = ""
@@ -64,7 +80,7 @@ def show(
                         answer = fetch(session, address)
                     except Silent as silent:
                         trouble = str(silent)
-                    live.update(frame(answer, address, trouble), refresh=True)
+                    live.update(frame(answer, address, console, trouble), refresh=True)
         except Silent as silent:
             Console(stderr=True, highlight=False).print(f"mainstay: {silent}", markup=False, soft_wrap=True)
             return 1
@@ -100,8 +116,8 @@ def fetch(session: requests.Session, url: str) -> Mapping[str, Any]:
     return dict(answer)
 
 
-def frame(answer: Mapping[str, Any], url: str, trouble: str = "") -> RenderableType:
-    """One picture of the status; `trouble` says why it is an old one."""
+def frame(answer: Mapping[str, Any], url: str, console: Console, trouble: str = "") -> RenderableType:
+    """One picture of the status, as wide as the console at most; `trouble` says why it is an old one."""
     routes, now = answer["routes"], answer["time"]
     sick = sum(not row["healthy"] for row in routes.values())
     moment = time.strftime("%H:%M:%S", time.localtime(now))
@@ -110,32 +126,46 @@ def frame(answer: Mapping[str, Any], url: str, trouble: str = "") -> RenderableT
     )
     if trouble:
         head.append(f"\n{trouble}", "bold red")
-    table = Table(box=None, padding=(0, 2, 0, 0), style="dim" if trouble else "")
-    for title, side in _COLUMNS:
-        table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True, header_style="dim")
-    for path, row in routes.items():
-        table.add_row(*_cells(path, row, now))
+    rows = [_row(path, entry, now) for path, entry in routes.items()]
+    shown = list(_COLUMNS)
+    table = _table(rows, shown)
+    for spare in _SPARE:
+        if console.measure(table, options=console.options.update(width=_WIDE)).maximum <= console.width:
+            break
+        shown.remove(spare)
+        table = _table(rows, shown)
+    table.style = "dim" if trouble else ""
     return Group(head, "", table)
 
 
-def _cells(path: str, row: Mapping[str, Any], now: float) -> list[Text | str]:
-    well = row["healthy"]
-    since, again, probe = row["since"], row["reopens_at"], row["probe"]
-    rate, error, reason = row["success_rate"], row["last_error"], row["reason"]
-    return [
-        Text(path),
-        Text("well", "green") if well else Text("sick", "bold red"),
-        Text(row["state"], _COLOURS.get(row["state"], "")),
-        "" if since is None else _span(now - since),
-        "" if again is None else _span(again - now),
-        str(row["attempts"]),
-        str(row["errors"]),
-        "" if rate is None else f"{rate * 100:.1f} %",
-        _seconds(row["p50"]),
-        _seconds(row["p95"]),
-        Text(f"{error} ({reason})" if error and reason else error or ""),
-        "" if probe is None else Text("ok", "green") if probe["ok"] else Text(probe["error"], "red"),
-    ]
+def _table(rows: list[dict[str, Text]], shown: list[str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for title in shown:
+        side = "right" if _COLUMNS[title] == "right" else "left"
+        table.add_column(title, justify=side, no_wrap=True, header_style="dim")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(row[title] for title in shown))
+    return table
+
+
+def _row(path: str, entry: Mapping[str, Any], now: float) -> dict[str, Text]:
+    since, again, probe, rate = entry["since"], entry["reopens_at"], entry["probe"], entry["success_rate"]
+    found = ("", "") if probe is None else ("ok", "green") if probe["ok"] else (probe["error"], "red")
+    return {
+        "route": Text(path),
+        "": Text("well", "green") if entry["healthy"] else Text("sick", "bold red"),
+        "breaker": Text(entry["state"], _COLOURS.get(entry["state"], "")),
+        "sick for": Text("" if since is None else _span(now - since)),
+        "admits in": Text("" if again is None else _span(again - now)),
+        "attempts": Text(str(entry["attempts"])),
+        "errors": Text(str(entry["errors"])),
+        "good": Text("" if rate is None else f"{rate * 100:.1f} %"),
+        "p50": Text(_seconds(entry["p50"])),
+        "p95": Text(_seconds(entry["p95"])),
+        "last error": Text(entry["last_error"] or ""),
+        "reason": Text(entry["reason"]),
+        "probe": Text(*found),
+    }
 
 
 def _seconds(value: float | None) -> str:
