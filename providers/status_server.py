@@ -10,6 +10,7 @@ providers there are and how they are doing, which is nobody else's affair.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -24,6 +25,7 @@ from .prometheus import as_prometheus
 
 __all__ = ["StatusServer", "serve_status"]
 
+_log = logging.getLogger("mainstay")
 Status = Mapping[str, Mapping[str, Any]]
 _PATIENCE = 5.0  # seconds that a client may take to ask
 _AT_ONCE = 16  # clients
@@ -132,14 +134,17 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if path in ("/", "/status"):
-            body = json.dumps({"time": time.time(), "routes": self.server.status()}, indent=1)
-            self._answer(200, "application/json", body)
-        elif path == "/metrics":
-            self._answer(200, "text/plain; version=0.0.4; charset=utf-8", as_prometheus(self.server.status()))
+        tell = _PAGES.get(self.path.partition("?")[0])
+        if tell is None:
+            self._answer(404, _PLAIN, "there is / (JSON) and /metrics (Prometheus)\n")
+            return
+        try:
+            kind, text = tell(self.server.status())
+        except Exception:  # noqa: BLE001 - the application's own function; who asks must not wait for nothing
+            _log.exception("the status could not be told")
+            self._answer(500, _PLAIN, "the status could not be told: the application's log says why\n")
         else:
-            self._answer(404, "text/plain; charset=utf-8", "there is / (JSON) and /metrics (Prometheus)\n")
+            self._answer(200, kind, text)
 
     do_HEAD = do_GET  # noqa: N815 - the standard library's name
 
@@ -155,6 +160,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Says nothing: the standard server would print."""
+
+
+def _as_json(status: Status) -> tuple[str, str]:
+    return "application/json", json.dumps({"time": time.time(), "routes": status}, indent=1)
+
+
+def _as_metrics(status: Status) -> tuple[str, str]:
+    return "text/plain; version=0.0.4; charset=utf-8", as_prometheus(status)
+
+
+_PLAIN = "text/plain; charset=utf-8"
+_PAGES = {"/": _as_json, "/status": _as_json, "/metrics": _as_metrics}
 
 
 def _after_fork() -> None:
