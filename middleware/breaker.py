@@ -274,4 +274,4 @@ def _emit(call: Call, route: str, change: Change) -> None:
     if change.after == RESTING and change.until is not None:
         call.emit(RouteRests(route, change.error, change.until))
         return
-    call.emit(BreakerChanged(route, change.before, change.after, change.error, change.until))
+    call.emit(BreakerChanged(route, change.before, change.after, change.error, change.until, change.number))

@@ -45,21 +45,20 @@ class Health:
     Args:
         window: seconds that `success_rate`, `p50` and `p95` look back; five minutes, in which even a calm application
             has asked a few times.
-        wall: gives the time of day as UNIX seconds; moments in the status are told on this clock.
+        wall: gives the time of day as UNIX seconds, for the moments in the status; the system's unless given.
 
     Raises:
         ValueError: if the window is none.
     """
 
-    def __init__(self, window: float = 300.0, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, window: float = 300.0, wall: Callable[[], float] | None = None) -> None:
         self.window = window
         options.seconds(self, "window", window)
-        self._wall = wall
+        self._wall = wall or time.time
         self._heard: SimpleQueue[AttemptEnded | BreakerChanged] = SimpleQueue()
         self._changes: SimpleQueue[HealthChange] = SimpleQueue()
         self._routes: dict[str, RouteHealth] = {}
         self._guarded: frozenset[str] = frozenset()
-        self._moves = 0
         # By stack its running halves, and of these the breakers.
         self._stacks: weakref.WeakKeyDictionary[Any, tuple[Any, dict[str, tuple[Any, ...]]]]
         self._stacks = weakref.WeakKeyDictionary()
@@ -157,8 +156,7 @@ class Health:
             any; `p50` and `p95`: their seconds, to 2.5 %; `last_error`: the class of the last error, or None;
             `probe`: None, or what the last active probe found (`ok`, `at`, `seconds`, `error`, `reason`).
         """
-        moves = self._moves
-        looks: dict[str, tuple[float, bool, dict[str, Any]]] = {}
+        looks: dict[str, tuple[float, bool, dict[str, Any], int]] = {}
         # Without the lock: a breaker may have news to tell, and an observer may ask for the status in turn.
         for stack in stacks or self._watched():
             now = stack.clock.now()
@@ -166,12 +164,12 @@ class Health:
                 shots = [breaker.snapshot(now) for breaker in breakers]
                 shot = next((shot for shot in shots if shot["state"] != "closed"), shots[0] if shots else _CLOSED)
                 if path not in looks or looks[path][2]["state"] == "closed":
-                    looks[path] = now, bool(shots), shot
+                    number = max((shot["number"] for shot in shots), default=0)
+                    looks[path] = now, bool(shots), shot, number
         wall = self._wall()
         with self._lock:
             self._drain()
-            fresh = moves == self._moves  # else an event may know better than these snapshots
-            status = {path: self._one(path, *look, wall, fresh) for path, look in looks.items()}
+            status = {path: self._one(path, *look, wall) for path, look in looks.items()}
         self._sweep()
         return status
 
@@ -190,7 +188,7 @@ class Health:
         return known[1]
 
     def _one(
-        self, path: str, now: float, guarded: bool, shot: dict[str, Any], wall: float, fresh: bool
+        self, path: str, now: float, guarded: bool, shot: dict[str, Any], number: int, wall: float
     ) -> dict[str, Any]:
         route, state, because = self._of(path), shot["state"], shot["because"]
         recent = route.recent
@@ -200,8 +198,8 @@ class Health:
         if not tried:
             route.well()
         healthy = route.healthy(state)
-        if fresh:
-            route.state, route.until = state, shot["until"]
+        if number >= route.number:  # else an event knows better than this snapshot
+            route.state, route.until, route.number = state, shot["until"], number
             self._compare(path, route, now)
         p50, p95 = recent.quantiles(0.5, 0.95)
         since = None if healthy else route.since(shot["since"] if state != "closed" else None, now, wall)
@@ -245,11 +243,11 @@ class Health:
             route.take(attempt)
             self._compare(attempt.route, route, route.ended)
             return
-        self._moves += 1
         for path in self._below(event.route):
             route = self._of(path)
-            route.state, route.until = event.after, event.until
-            self._compare(path, route, route.ended)
+            if event.number >= route.number:  # else a later change, or a look, was here before it
+                route.state, route.until, route.number = event.after, event.until, event.number
+                self._compare(path, route, route.ended)
 
     def _below(self, path: str) -> list[str]:
         """The routes that a breaker of this path guards: its own, or all those of a stack inside, or of the call."""

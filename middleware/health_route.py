@@ -65,7 +65,7 @@ class RouteHealth:
         recent: the tries of the window that say something about it.
         ended: the moment at which the last attempt ended.
         guarded: whether it has a breaker, whose word it then is.
-        state, until: of the breaker, as far as it was told.
+        state, until: of the breaker, as far as it was told; `number` is that of its last change.
         told: whether it was healthy, and the state, when that was last told.
         probe: what the last probe found, or None.
     """
@@ -79,6 +79,7 @@ class RouteHealth:
         self.guarded = False
         self.state = "closed"
         self.until: float | None = None
+        self.number = 0
         self.told = (True, "closed")
         self.probe: dict[str, Any] | None = None
         self._bad_probes = 0

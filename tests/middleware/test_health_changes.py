@@ -15,6 +15,7 @@ from mainstay.pipeline import (
     Attempt,
     AttemptEnded,
     AuthenticationFailed,
+    BreakerChanged,
     ErrorClass,
     ModelNotFound,
     ProviderError,
@@ -121,6 +122,14 @@ def test_a_look_that_began_before_a_change_does_not_take_it_back(kit: Any) -> No
     assert words(changes) == [(False, "open")]
     ward.of("a")
     assert len(changes) == 1
+
+
+def test_changes_that_threads_tell_in_another_order_are_put_right() -> None:
+    health, changes = Health(), []
+    health.on_change(changes.append)
+    for before, after, number in (("closed", "open", 1), ("half-open", "closed", 3), ("open", "half-open", 2)):
+        health(BreakerChanged("a", before, after, number=number))
+    assert words(changes) == [(False, "open"), (True, "closed")]
 
 
 def test_a_callback_may_look_and_even_ask(kit: Any) -> None:
