@@ -195,18 +195,19 @@ class Health:
         recent.turn(now)
         route.guarded = guarded
         tried = recent.good + recent.bad
-        if not tried:
+        if not tried and state == "closed":
             route.well()
         healthy = route.healthy(state)
         if number >= route.number:  # else an event knows better than this snapshot
-            route.state, route.until, route.number = state, shot["until"], number
+            route.move(state, shot["until"], because, number)
             self._compare(path, route, now)
         p50, p95 = recent.quantiles(0.5, 0.95)
-        since = None if healthy else route.since(shot["since"] if state != "closed" else None, now, wall)
+        opened = shot["since"] if state not in ("closed", "resting") else None
+        since = None if healthy else route.since(opened, now, wall)
         return {
             "healthy": healthy,
             "state": state,
-            "reason": because.reason if because is not None else route.why[1],
+            "reason": route.why(state, because)[1],
             "attempts": route.attempts,
             "errors": route.errors,
             "since": since,
@@ -216,7 +217,7 @@ class Health:
             "p50": p50,
             "p95": p95,
             "last_error": route.last_class or None,
-            "probe": route.probe,
+            "probe": route.probe and dict(route.probe),
         }
 
     # -- taking in, under the lock -------------------------------------------------------------------------
@@ -246,7 +247,7 @@ class Health:
         for path in self._below(event.route):
             route = self._of(path)
             if event.number >= route.number:  # else a later change, or a look, was here before it
-                route.state, route.until, route.number = event.after, event.until, event.number
+                route.move(event.after, event.until, event.error, event.number)
                 self._compare(path, route, route.ended)
 
     def _below(self, path: str) -> list[str]:
@@ -263,7 +264,7 @@ class Health:
         if after == before or not self._callbacks:
             return
         at = self._wall()
-        kind, reason = route.why
+        kind, reason = route.why(route.state, route.because)
         self._changes.put(
             HealthChange(
                 route=path,
@@ -284,20 +285,22 @@ class Health:
     def _sweep(self) -> None:
         # Again and again: something may have been queued while a lock was ours, and its bringer has left.
         while not self._heard.empty():
-            if not self._lock.acquire(blocking=False):
+            lock = self._lock
+            if not lock.acquire(blocking=False):
                 break
             try:
                 self._drain()
             finally:
-                self._lock.release()
+                lock.release()
         while not self._changes.empty():
             # Nobody waits for this one. It says who is telling, so that changes are told in order.
-            if not self._telling.acquire(blocking=False):
+            telling = self._telling
+            if not telling.acquire(blocking=False):
                 return
             try:
                 self._tell()
             finally:
-                self._telling.release()
+                telling.release()  # the same one, though a callback may have forked
 
     def _tell(self) -> None:
         while True:

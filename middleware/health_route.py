@@ -25,8 +25,8 @@ class HealthChange:
         route: its path.
         healthy, was_healthy: whether it is worth sending to, now and before.
         state, was_state: of its breaker, now and before; see `Health.status`.
-        reason: the finer word for what made it so, such as "connection_refused"; "" if there is none.
-        error: the class of its last error, or None.
+        reason: the finer word for it, such as "connection_refused"; "by_hand" if it was isolated; "" if there is none.
+        error: the class of the error that made it so, or was its last; None if there is none.
         since: UNIX time in seconds since when it has been sick; None if it is well, or nobody knows.
         reopens_at: UNIX time at which its breaker admits again, or None.
         at: UNIX time of the change.
@@ -51,9 +51,9 @@ class HealthChange:
     def __str__(self) -> str:
         if self.healthy:
             return f"{self.route} is well again" if self.turned else f"{self.route} is well"
-        reason = f" ({self.reason})" if self.reason else ""
+        why = f"{self.error} ({self.reason})" if self.error and self.reason else self.error or self.reason or "unknown"
         breaker = f", its breaker is {self.state}" if self.state != "closed" else ""
-        return f"{self.route} is sick: {self.error or 'no error of its own'}{reason}{breaker}"
+        return f"{self.route} is sick: {why}{breaker}"
 
 
 class RouteHealth:
@@ -65,7 +65,7 @@ class RouteHealth:
         recent: the tries of the window that say something about it.
         ended: the moment at which the last attempt ended.
         guarded: whether it has a breaker, whose word it then is.
-        state, until: of the breaker, as far as it was told; `number` is that of its last change.
+        state, until, because, number: of the breaker's last change, as far as it was told.
         told: whether it was healthy, and the state, when that was last told.
         probe: what the last probe found, or None.
     """
@@ -79,6 +79,7 @@ class RouteHealth:
         self.guarded = False
         self.state = "closed"
         self.until: float | None = None
+        self.because: ProviderError | None = None
         self.number = 0
         self.told = (True, "closed")
         self.probe: dict[str, Any] | None = None
@@ -138,10 +139,17 @@ class RouteHealth:
         tried = self.recent.good + self.recent.bad
         return self.guarded or not tried or not (self._fatal or self._in_a_row >= _FAILURES)
 
-    @property
-    def why(self) -> tuple[str, str]:
-        """Class and reason of what is wrong with it, or was last; "" if nothing was."""
-        if self.state == "closed" and self._bad_probes >= _PROBES and self.probe is not None:
+    def move(self, state: str, until: float | None, because: ProviderError | None, number: int) -> None:
+        """Takes in what its breaker does, and why."""
+        self.state, self.until, self.because, self.number = state, until, because, number
+
+    def why(self, state: str, because: ProviderError | None) -> tuple[str, str]:
+        """Class and reason of what is wrong with it in that state of its breaker, or was last; "" if nothing was."""
+        if state == "isolated":
+            return "", "by_hand"
+        if state != "closed" and because is not None:
+            return because.error_class.value, because.reason
+        if state == "closed" and self._bad_probes >= _PROBES and self.probe is not None:
             return self.probe["error"], self.probe["reason"]
         return self.last_class, self._last_reason
 

@@ -145,7 +145,11 @@ def test_a_route_that_rests_says_until_when(kit: Any) -> None:
     status = ward.of("a")
     assert (status["healthy"], status["state"], status["reason"]) == (False, "resting", "tokens")
     assert (status["since"], status["reopens_at"]) == (WALL, WALL + 30.0)
-    ward.clock.advance(20.0)
+    ward.stack.part("breaker").close()  # which is no beginning of a sickness
+    ward.clock.advance(50.0)
+    ward.ask()
+    assert (ward.of("a")["state"], ward.of("a")["since"]) == ("resting", WALL)
+    ward.clock.advance(30.0)
     assert ward.of("a")["state"] == "closed"
     assert ward.of("a")["reopens_at"] is None
 
@@ -225,6 +229,7 @@ def test_a_sickness_through_several_breaks_began_with_its_first_failure(kit: Any
     ward.ask(5)
     for _ in range(3):
         ward.clock.advance(400.0)
+        ward.of("a")
         ward.ask()
     assert (ward.of("a")["state"], ward.of("a")["since"]) == ("open", WALL)
 

@@ -103,6 +103,7 @@ def test_what_no_event_tells_is_told_at_the_next_look(kit: Any) -> None:
     ward.of("a")
     assert words(changes) == [(False, "isolated"), (True, "closed"), (False, "resting"), (True, "closed")]
     assert changes[2].reopens_at == WALL + 30.0
+    assert str(changes[0]) == "a is sick: by_hand, its breaker is isolated"
 
 
 def test_a_look_that_began_before_a_change_does_not_take_it_back(kit: Any) -> None:

@@ -30,6 +30,6 @@ def test_a_breaker_that_another_process_opened_is_told_by_the_first_call_that_he
     assert (status["attempts"], status["errors"]) == (0, 0)
     assert status["since"] is not None
     assert status["reopens_at"] > status["since"]
-    assert [(change.route, change.healthy, change.state) for change in changes] == [("leaf", False, "open")]
+    assert [str(change) for change in changes] == ["leaf is sick: authentication (bad_key), its breaker is open"]
     assert leaf.calls == 1
     circuits[1].close()
