@@ -25,6 +25,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..pipeline import AttemptEnded, BreakerChanged, Event, ProviderError
+from ..pipeline.dropping import is_dropping
 from ..pipeline.watching import Watched
 from . import options
 from .health_route import HealthChange, RouteHealth
@@ -97,8 +98,8 @@ class Health:
         """Has `callback` called with each change of a route's health or breaker, in order and one at a time.
 
         It is called in the thread where the change happened, under no lock, before the call goes on: it should be
-        quick. That may be a thread in the middle of a garbage collection, so it must not wait for a lock. One that
-        raises is logged and harms nobody.
+        quick. What a garbage collection brings is told by whoever comes next, and not in the middle of it. A callback
+        that raises is logged and harms nobody.
 
         Args:
             callback: takes a HealthChange.
@@ -292,7 +293,7 @@ class Health:
                 self._drain()
             finally:
                 lock.release()
-        while not self._changes.empty():
+        while not self._changes.empty() and not is_dropping():
             # Nobody waits for this one. It says who is telling, so that changes are told in order.
             telling = self._telling
             if not telling.acquire(blocking=False):

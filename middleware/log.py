@@ -32,7 +32,7 @@ from ..pipeline import (
 )
 from . import options
 
-__all__ = ["Log", "default_logger"]
+__all__ = ["Log"]
 
 _SLOT = "mainstay.log"
 
@@ -60,13 +60,12 @@ class Log(Layer):
         slot = (_SLOT, id(self.logger))  # a stack inside a stack writes to the same logger once
         if slot not in call.slots:
             call.slots[slot] = True
-            call.observe(partial(_write, self.logger if self.logger is not None else default_logger()))
+            call.observe(partial(_write, self.logger if self.logger is not None else _logger()))
         reply: Reply = yield request
         return reply
 
 
-def default_logger() -> Any:
-    """structlog's, if the application has configured it, else the standard logger "mainstay", in its manner."""
+def _logger() -> Any:
     # structlog's own default prints, which a library must not do.
     return structlog.get_logger("mainstay") if structlog.is_configured() else _standard()
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .chunk import Chunk, Partial, ToolCall, ToolCallDelta, Usage, assemble
 from .closing import Closing
+from .dropping import dropping
 from .errors import ErrorClass, ProviderError, TruncatedStream
 
 if TYPE_CHECKING:
@@ -328,7 +329,8 @@ class Reply(Closing):
 
     def __del__(self) -> None:
         if getattr(self, "_events", None) is not None and self.outcome is None:
-            self.close()
+            with dropping():
+                self.close()
 
     def _close_events(self) -> None:
         close = getattr(self._events, "close", None)

@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
+
 from ..middleware import HealthChange
-from ..middleware.log import default_logger
 from ..pipeline import Secret
 from ..pipeline.closing import Closing
 from .background import Background
@@ -34,7 +35,8 @@ class LogAlert:
     """Writes one line when a route becomes sick (error) or well (info).
 
     Args:
-        logger: structlog's; the one that `Log` writes to unless given.
+        logger: a standard logger, or one of structlog's; structlog's "mainstay" if the application has configured
+            structlog, else the standard one, unless given.
     """
 
     def __init__(self, logger: Any = None) -> None:
@@ -44,16 +46,17 @@ class LogAlert:
         """Tells of one change."""
         if not change.turned:
             return
-        logger = self._logger if self._logger is not None else default_logger()
+        event, fields = "route well", {"route": change.route}
+        if not change.healthy:
+            event = "route sick"
+            told = {"state": change.state, "error": change.error, "reason": change.reason}
+            fields |= {name: value for name, value in told.items() if value}
+        logger = self._logger if self._logger is not None else _default()
         write = logger.info if change.healthy else logger.error
-        write(
-            "route well" if change.healthy else "route sick",
-            route=change.route,
-            state=change.state,
-            error=change.error if not change.healthy else None,
-            reason=change.reason if not change.healthy else "",
-            reopens_at=change.reopens_at,
-        )
+        if isinstance(logger, logging.Logger):  # most formatters show the message only
+            write("%s %s", event, " ".join(f"{name}={value}" for name, value in fields.items()), extra=fields)
+        else:
+            write(event, **fields)
 
 
 class WebhookAlert(Closing):
@@ -180,6 +183,11 @@ class WebhookAlert(Closing):
 
     def __repr__(self) -> str:
         return f"WebhookAlert({self._host!r})"
+
+
+def _default() -> Any:
+    # structlog's own default prints, which a library must not do.
+    return structlog.get_logger("mainstay") if structlog.is_configured() else _log
 
 
 def _body(change: HealthChange) -> dict[str, Any]:

@@ -116,3 +116,7 @@ class Monitored:
             server.close()
         if prober is not None:
             prober.close()
+
+    async def _aunwatch(self) -> None:
+        """The same without holding the event loop, on which a probe may be under way."""
+        await asyncio.to_thread(self._unwatch)

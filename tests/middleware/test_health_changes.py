@@ -26,6 +26,7 @@ from mainstay.pipeline import (
     TimedOut,
     Unavailable,
 )
+from mainstay.pipeline.dropping import is_dropping
 from support.wards import WALL, Ward
 
 
@@ -176,8 +177,27 @@ def test_a_callback_can_be_taken_back_and_must_be_one(kit: Any) -> None:
         ward.health.on_change("print")  # type: ignore[arg-type]
 
 
+def test_what_a_dropped_stream_brings_is_told_by_whoever_comes_next(kit: Any) -> None:
+    ward = Ward(kit.Threads, [], a=kit.Leaf(kit.Flow(("one", "two"))), b=kit.Leaf())
+    changes: list[tuple[str, bool]] = []
+    ward.health.on_change(lambda change: changes.append((change.route, is_dropping())))
+    news = [bad("x", number) for number in range(5)]
+
+    def late(event: Any) -> None:  # as another thread would, that met the lock
+        if isinstance(event, AttemptEnded) and event.attempt.outcome == "closed":
+            ward.health._heard.put(news.pop())
+            if news:
+                late(event)
+
+    ward.stack.observers = (late, *ward.stack.observers)
+    ward.ask(end="drop", stream=True)
+    assert changes == []
+    ward.of("a")
+    assert changes == [("x", False)]
+
+
 @pytest.mark.parametrize("end", ["drop", "close", "read"])
-def test_a_stream_may_tell_at_its_end_even_in_a_garbage_collection(kit: Any, end: str) -> None:
+def test_a_stream_may_tell_at_its_end(kit: Any, end: str) -> None:
     flow = kit.Flow(error=Unavailable())
     ward = Ward(kit.Threads, [CircuitBreaker(failures=1)], a=kit.Leaf(flow))
     changes = told(ward)

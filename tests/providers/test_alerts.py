@@ -49,14 +49,21 @@ def test_the_log_has_one_line_when_it_begins_and_one_when_it_is_over() -> None:
         ("error", "route sick", "openai"),
         ("info", "route well", "openai"),
     ]
-    assert (lines[0]["error"], lines[0]["reason"], lines[0]["reopens_at"]) == ("unavailable", "overloaded", 1005.0)
+    assert (lines[0]["state"], lines[0]["error"], lines[0]["reason"]) == ("open", "unavailable", "overloaded")
 
 
 def test_without_a_configuration_the_line_goes_to_the_standard_logger(caplog: pytest.LogCaptureFixture) -> None:
     LogAlert()(SICK)
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("mainstay", logging.ERROR)
-    assert record.getMessage().startswith("route sick route=openai state=open error=unavailable reason=overloaded")
+    assert record.getMessage() == "route sick route=openai state=open error=unavailable reason=overloaded"
+    assert (record.route, record.reason) == ("openai", "overloaded")  # type: ignore[attr-defined]
+
+
+def test_a_standard_logger_of_one_s_own(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "mine"):
+        LogAlert(logging.getLogger("mine"))(WELL)
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [("mine", "route well route=openai")]
 
 
 # -- to a webhook ----------------------------------------------------------------------------------------------

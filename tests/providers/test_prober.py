@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 
 from mainstay.adapters import OpenAI
 from mainstay.adapters.sandbox import Sandbox, faults
 from mainstay.middleware import Balance, Fallback, Health, HealthChange, standard
 from mainstay.pipeline import AsyncStack, QuotaExceeded, Route, Stack, Unavailable, VirtualClock
 from mainstay.providers import Provider, ProviderChain, ProviderManager, create_provider
+from mainstay.providers.monitored import Monitored
 from mainstay.providers.prober import Prober, probes_of
 
 Serve = Callable[..., Sandbox]
@@ -203,6 +205,33 @@ def test_probes_that_are_coroutines_run_on_the_loop() -> None:
         return stack.status()["a"]["probe"]  # type: ignore[no-any-return]
 
     assert asyncio.run(main())["reason"] == "overloaded"
+
+
+def test_on_a_loop_everything_that_watches_begins_and_ends_there() -> None:
+    class OnALoop(Monitored):
+        def __init__(self, looped: Looped) -> None:
+            self.health = Health()
+            self.stack = AsyncStack([], Fallback(Route("a", looped)), observers=[self.health])
+
+        def _stacks(self) -> tuple[AsyncStack]:
+            return (self.stack,)
+
+    async def main() -> None:
+        looped = Looped()
+        watched = OnALoop(looped)
+        changed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        watched.on_change(lambda change: loop.call_soon_threadsafe(changed.set))
+        prober, server = watched.probe_every(0.01), watched.serve_status()
+        async with asyncio.timeout(20):
+            await changed.wait()
+        told = await asyncio.to_thread(lambda: requests.get(server.url, timeout=20).json())
+        assert (told["routes"]["a"]["healthy"], told["routes"]["a"]["reason"]) == (False, "overloaded")
+        await watched._aunwatch()
+        assert not prober.alive
+        assert not server.alive
+
+    asyncio.run(main())
 
 
 def test_without_a_loop_a_front_says_where_to_call_it() -> None:
