@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -26,6 +27,15 @@ from mainstay.providers.prometheus import as_prometheus
 from mainstay.providers.status_server import StatusServer
 
 Serve = Callable[..., Sandbox]
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as one:
+        one.bind(("::1", 0))
+        return True
+    return False
+
+
 Samples = dict[tuple[str, ...], float]
 
 
@@ -143,6 +153,10 @@ def test_the_port_can_be_had_again_at_once_and_one_that_is_taken_is_an_error() -
 def test_it_listens_on_this_machine_only_unless_told_otherwise() -> None:
     with serve_status(dict) as server:
         assert server._server.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="needs IPv6 on loopback")
+def test_it_listens_on_an_address_of_six_as_well() -> None:
     with serve_status(dict, host="::1") as server:
         assert server.url.startswith("http://[::1]:")
         assert requests.get(server.url, timeout=20).status_code == 200
