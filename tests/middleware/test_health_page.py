@@ -5,11 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from mainstay.middleware import Health, HealthChange
 from mainstay.pipeline import Reply, Stack
@@ -17,7 +13,6 @@ from mainstay.providers import WebhookAlert
 from mainstay.providers.prometheus import as_prometheus
 
 PAGE = (Path(__file__).parents[2] / "docs" / "health.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
 
 
 def rows(title: str) -> list[list[str]]:
@@ -62,11 +57,3 @@ def test_the_table_of_metrics_has_every_metric_with_its_type_and_labels() -> Non
 def test_the_options_of_a_webhook_have_their_defaults() -> None:
     real = list(inspect.signature(WebhookAlert).parameters.values())[1:]
     assert [(row[0], row[1]) for row in rows("of `WebhookAlert`")] == [(one.name, repr(one.default)) for one in real]
-
-
-@pytest.mark.parametrize(("code", "output"), EXAMPLES)
-def test_an_example_prints_what_the_page_says(code: str, output: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert (done.returncode, done.stdout) == (0, output), done.stderr
