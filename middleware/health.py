@@ -9,8 +9,8 @@ after as many failures in a row as would open a breaker, or after one error that
 makes it well, and so does a window without any. Two failed probes in a row make any route sick, until one goes well;
 a good probe takes back no more than that, for it has asked for a list of models, and not for an answer.
 
-What happens is told by events, in the thread where it happens. Three things have no event, and are found at the next
-look at the status: a breaker that was moved by hand, a rest, and time that has passed.
+What happens is told by events, in the thread where it happens. Two things have no event, and are found at the next
+look at the status: a breaker that was moved by hand, and time that has passed, such as that of a rest.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ..pipeline import AttemptEnded, BreakerChanged, Event, ProviderError
+from ..pipeline import AttemptEnded, BreakerChanged, Event, ProviderError, RouteRests
 from ..pipeline.dropping import is_dropping
 from ..pipeline.watching import Watched
 from . import options
 from .health_route import HealthChange, RouteHealth
+from .permit import CLOSED, RESTING
 
 __all__ = ["Health"]
 
@@ -56,7 +57,7 @@ class Health:
         self.window = window
         options.seconds(self, "window", window)
         self._wall = wall or time.time
-        self._heard: SimpleQueue[AttemptEnded | BreakerChanged] = SimpleQueue()
+        self._heard: SimpleQueue[AttemptEnded | BreakerChanged | RouteRests] = SimpleQueue()
         self._changes: SimpleQueue[HealthChange] = SimpleQueue()
         self._routes: dict[str, RouteHealth] = {}
         self._guarded: frozenset[str] = frozenset()
@@ -75,7 +76,7 @@ class Health:
 
     def __call__(self, event: Event) -> None:
         """Listens to one event."""
-        if isinstance(event, (AttemptEnded, BreakerChanged)):
+        if isinstance(event, (AttemptEnded, BreakerChanged, RouteRests)):
             if self._heard.empty() and self._lock.acquire(blocking=False):  # the usual case, at half the cost
                 try:
                     self._take(event)
@@ -238,16 +239,22 @@ class Health:
                 return
             self._take(event)
 
-    def _take(self, event: AttemptEnded | BreakerChanged) -> None:
+    def _take(self, event: AttemptEnded | BreakerChanged | RouteRests) -> None:
         if isinstance(event, AttemptEnded):
             attempt = event.attempt
             route = self._of(attempt.route)
             route.take(attempt)
+            if route.state == RESTING and route.until is not None and attempt.started >= route.until:
+                route.move(CLOSED, None, None, route.number)  # it was admitted, so the rest is over
             self._compare(attempt.route, route, route.ended)
             return
         for path in self._below(event.route):
             route = self._of(path)
-            if event.number >= route.number:  # else a later change, or a look, was here before it
+            if isinstance(event, RouteRests):
+                if route.state in (CLOSED, RESTING):
+                    route.move(RESTING, event.until, event.error, route.number)
+                    self._compare(path, route, route.ended)
+            elif event.number >= route.number:  # else a later change, or a look, was here before it
                 route.move(event.after, event.until, event.error, event.number)
                 self._compare(path, route, route.ended)
 

@@ -107,6 +107,17 @@ def test_what_no_event_tells_is_told_at_the_next_look(kit: Any) -> None:
     assert str(changes[0]) == "a is sick: by_hand, its breaker is isolated"
 
 
+def test_a_rest_is_told_when_it_begins_and_by_the_first_attempt_after_it(kit: Any) -> None:
+    ward = Ward(kit.Threads, [CircuitBreaker()], a=kit.Leaf(RateLimited(reason="tokens", retry_after=30.0), "fine"))
+    changes = told(ward)
+    ward.ask(3)
+    assert [str(change) for change in changes] == ["a is sick: rate_limit (tokens), its breaker is resting"]
+    assert changes[0].reopens_at == WALL + 30.0
+    ward.clock.advance(30.0)
+    ward.ask()
+    assert words(changes) == [(False, "resting"), (True, "closed")]
+
+
 def test_a_look_that_began_before_a_change_does_not_take_it_back(kit: Any) -> None:
     ward = Ward(kit.Threads, [CircuitBreaker(failures=1)], a=kit.Leaf(Unavailable()))
     changes = told(ward)
