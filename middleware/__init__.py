@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .deadline import Deadline as Deadline
     from .fallback import Fallback as Fallback
     from .health import Health as Health
+    from .health_route import HealthChange as HealthChange
     from .log import Log as Log
     from .metrics import Metrics as Metrics
     from .presets import standard as standard
@@ -53,6 +54,7 @@ _HOMES = {
     "Deadline": "deadline",
     "Fallback": "fallback",
     "Health": "health",
+    "HealthChange": "health_route",
     "Log": "log",
     "Metrics": "metrics",
     "MidStream": "resuming",
@@ -86,6 +88,7 @@ __all__ = [
     "Fallback",
     "Fastest",
     "Health",
+    "HealthChange",
     "Healthiest",
     "KnownPrices",
     "Log",

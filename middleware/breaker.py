@@ -6,9 +6,10 @@ The layer here takes permits and brings them back with a verdict; what follows f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from ..pipeline import (
     BreakerChanged,
@@ -40,6 +41,8 @@ from .fleet import FleetCircuit
 from .permit import RESTING, Change, Permit, Refusal, Rules, Verdict
 
 __all__ = ["Breaker", "CircuitBreaker"]
+
+Tell: TypeAlias = Callable[[Change], None]
 
 _VERDICTS = {
     Trip.FAILURE: Verdict.BAD,
@@ -174,7 +177,9 @@ class Breaker:
         """Admits one try, or refuses it; judges it at its end."""
         call = request.call
         self._now = call.clock.now
-        tell = partial(_emit, call, self._route)
+        # In a stack that is a route of another, it is told under that route's path, as attempts are.
+        where = f"{request.path}/{self._route}" if request.path else self._route
+        tell = partial(_emit, call, where)
         lease = self._timeouts.first(request.stream)
         if self._fleet is not None and self._fleet.due(now := call.clock.now()):
             change: Change | None = yield Run(partial(self._fleet.ask, now, lease))
@@ -185,17 +190,17 @@ class Breaker:
             if not (self._observe or call.forced):
                 raise self._refused(permit)
             if self._observe:
-                call.emit(RouteDoubted(self._route, self._refused(permit)))
+                call.emit(RouteDoubted(where, self._refused(permit)))
             return (yield request)  # type: ignore[no-any-return]
         try:
             reply: Reply = yield request
         except BaseException as error:
-            self._settle(permit, call, self._verdict(error, call), error)
+            self._settle(permit, call, self._verdict(error, call), error, tell)
             raise
         slow = self._slow is not None and request.stream and call.clock.now() - permit.sent > self._slow
         if permit.lease is not None and reply.outcome is None:
             self._circuit.arriving(permit, reply, call.clock.now(), self._timeouts.gap)
-        reply.on_end(partial(self._ended, permit, call, slow))
+        reply.on_end(partial(self._ended, permit, call, slow, tell))
         return reply
 
     def isolate(self) -> None:
@@ -230,9 +235,9 @@ class Breaker:
         reason = f": {because.guidance.label}" if because is not None else ""
         return CircuitOpen(f"circuit {refusal.state}{reason}", **fields)
 
-    def _ended(self, permit: Permit, call: Call, slow: bool, reply: Reply) -> None:
+    def _ended(self, permit: Permit, call: Call, slow: bool, tell: Tell, reply: Reply) -> None:
         if reply.outcome is Outcome.OK and slow:
-            self._settle(permit, call, Verdict.SLOW, TimedOut(reason="slow"))
+            self._settle(permit, call, Verdict.SLOW, TimedOut(reason="slow"), tell)
             return
         if reply.outcome is Outcome.OK:
             if permit.lease is None and self._circuit.settle_good(permit, call.clock.now()):
@@ -242,12 +247,12 @@ class Breaker:
             verdict = self._verdict(reply.error, call)
         else:
             verdict = Verdict.NONE
-        self._settle(permit, call, verdict, reply.error)
+        self._settle(permit, call, verdict, reply.error, tell)
 
-    def _settle(self, permit: Permit, call: Call, verdict: Verdict, error: BaseException | None) -> None:
+    def _settle(self, permit: Permit, call: Call, verdict: Verdict, error: BaseException | None, tell: Tell) -> None:
         known = error if isinstance(error, ProviderError) else None
         clock = call.clock
-        self._circuit.settle(permit, verdict, known, clock.now(), clock.random, partial(_emit, call, self._route))
+        self._circuit.settle(permit, verdict, known, clock.now(), clock.random, tell)
 
     def _verdict(self, error: BaseException, call: Call) -> Verdict:
         # A refusal from further in never left; an exception that is no ProviderError is a bug or the caller's.
@@ -269,4 +274,4 @@ def _emit(call: Call, route: str, change: Change) -> None:
     if change.after == RESTING and change.until is not None:
         call.emit(RouteRests(route, change.error, change.until))
         return
-    call.emit(BreakerChanged(route, change.before, change.after, change.error, change.until))
+    call.emit(BreakerChanged(route, change.before, change.after, change.error, change.until, change.number))

@@ -29,6 +29,7 @@ so verdicts go through a queue, and whoever gets the lock empties it.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections.abc import Callable
@@ -54,6 +55,8 @@ class _Result(NamedTuple):
     tell: Callable[[Change], None]
 
 
+# Of changes: threads may tell theirs in another order than they happened in.
+_numbers = itertools.count(1)
 _Told: TypeAlias = tuple[Callable[[Change], None], Change]
 
 
@@ -86,7 +89,7 @@ class Circuit:
         self._window = Window(rules.window)
         self._isolated = False
         self._openings = 0
-        self._generation = 0
+        self._generation = self._number = 0
         self._dirty = False  # whether pybreaker counts failures that a success would have to clear
         self._probes: list[Permit] = []
         self._until: float | None = None
@@ -323,7 +326,12 @@ class Circuit:
 
     def _state_changed(self, state: str) -> None:
         self._state = state
+        self._next()
+
+    def _next(self) -> None:
+        """Begins a new generation."""
         self._generation += 1
+        self._number = next(_numbers)
         self._probes = []
 
     def _forget(self) -> None:
@@ -339,8 +347,7 @@ class Circuit:
         with self._lock:
             self._isolated = True
             self._since = now
-            self._generation += 1
-            self._probes = []
+            self._next()
         self._sweep()
 
     def close(self, now: float | None = None) -> None:
@@ -354,7 +361,10 @@ class Circuit:
         self._sweep()
 
     def snapshot(self, now: float) -> dict[str, Any]:
-        """The state as plain data: `state`, `since` and `until` (moments on the clock), `because`, `failures`."""
+        """The state as plain data: `state`, `since` and `until` (moments on the clock), `because`, `failures`.
+
+        `number` is that of the last change, and grows from one to the next of all circuits in this process.
+        """
         with self._lock:
             changes = self._drain()
             state, until, because = self._state, self._until, self._because
@@ -370,13 +380,14 @@ class Circuit:
                 "until": until,
                 "because": because,
                 "failures": self._machine.fail_counter,
+                "number": self._number,
             }
         _tell(changes)
         self._sweep()
         return shot
 
     def _change(self, before: str) -> Change:
-        return Change(before, self._state, self._because, self._until)
+        return Change(before, self._state, self._because, self._until, self._number)
 
 
 def _report(failure: _Bad | None) -> None:

@@ -69,3 +69,4 @@ class Change(NamedTuple):
     after: str
     error: ProviderError | None
     until: float | None
+    number: int = 0

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..pipeline import Call, Request, Steps, Timeouts
-from .breaker import Breaker
+from .breaker import Breaker, Tell
 from .permit import HALF_OPEN, ISOLATED, OPEN, Permit, Verdict
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class TrialBreaker(Breaker):
             self._circuit.settle(permit, Verdict.BAD, None, then, call.clock.random, _unheard)
         self._past = 0
 
-    def _settle(self, permit: Permit, call: Call, verdict: Verdict, error: BaseException | None) -> None:
-        super()._settle(permit, call, verdict, error)
+    def _settle(self, permit: Permit, call: Call, verdict: Verdict, error: BaseException | None, tell: Tell) -> None:
+        super()._settle(permit, call, verdict, error, tell)
         self.said = self.said or self._words(permit, call, verdict)
 
     def _words(self, permit: Permit, call: Call, verdict: Verdict) -> str:

@@ -93,7 +93,8 @@ class BreakerChanged:
     """A route's breaker changed state: "closed", "open", "half-open" or "isolated".
 
     `error` is the error that moved it, detached, or None; `until` the moment on the call's clock at which the
-    route admits again, or None.
+    route admits again, or None. `number` grows with each change of any breaker in this process: threads may tell
+    theirs in another order.
     """
 
     route: str
@@ -101,6 +102,7 @@ class BreakerChanged:
     after: str
     error: ProviderError | None = None
     until: float | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ so one dead provider never opens the breaker of another, and a retry stays with 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from functools import partial
-from types import TracebackType
+from functools import cached_property, partial
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from . import order
@@ -31,6 +32,7 @@ from .reply import Reply
 from .request import Request
 from .router import AsyncRouter, Route, Router, label
 from .through import inward, leaves_of
+from .watching import Watcher
 
 if TYPE_CHECKING:
     from .explained import ErrorExplained, RequestExplained
@@ -98,6 +100,10 @@ class _Folded:
                 self.disable(name)
             except ValueError as error:
                 raise ValueError(f"MAINSTAY_DISABLE={named}: {error}") from None
+        self._watchers = tuple(observer for observer in self.observers if isinstance(observer, Watcher))
+        self._ways: tuple[Any, Mapping[str, tuple[Any, ...]]] = None, {}
+        for watcher in self._watchers:
+            watcher.watch(self)
 
     # -- folding -------------------------------------------------------------------------------------------
 
@@ -193,6 +199,18 @@ class _Folded:
         """The paths of all leaf routes, in order."""
         return tuple(path for path, _ in self._leaves())
 
+    def leaves(self, path: str = "") -> Iterator[tuple[str, Route]]:
+        """Each leaf route by its path, with the handler that it was given; stacks inside are looked into."""
+        router = self._router()
+        routes = router.leaves() if router is not None else [(self._entry.route, Route(self._entry.route, self._entry))]
+        for name, route in routes:
+            where = f"{path}/{name}" if path else name
+            *_, last = inward(route.handler)
+            if isinstance(last, _Folded):
+                yield from last.leaves(where)
+            else:
+                yield where, dataclasses.replace(route, handler=last)
+
     def part(self, name: str, route: str | None = None) -> Any:
         """The running half of a layer: what owns its state, such as a breaker that can be isolated.
 
@@ -239,6 +257,50 @@ class _Folded:
             for item in inward(leaf):
                 if isinstance(item, Nested):
                     yield item.handler
+
+    def running(self) -> Mapping[str, tuple[Any, ...]]:
+        """The running halves of the layers on the way to each leaf route, outside in, by the route's path.
+
+        Layers that are switched off are left out. Routes of a stack inside have their whole path, as attempts tell it.
+        The mapping is the same one until a switch is thrown.
+        """
+        switches = [self._off, *(stack._off for stack in self._inside)]
+        known = self._ways
+        if known[0] != switches:
+            ways = dict(self._walk("", (), frozenset()))
+            known = self._ways = switches, MappingProxyType(ways)
+        return known[1]
+
+    @cached_property
+    def _inside(self) -> tuple[_Folded, ...]:
+        """All stacks inside, whatever their depth."""
+        return tuple(one for stack in self._nested() for one in (stack, *stack._inside))
+
+    def _walk(self, path: str, outer: tuple[Any, ...], off: frozenset[str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        off |= self._off
+        outer += _halves(self._entry, off)
+        router = self._router()
+        for name, leaf in self._leaves():
+            way = outer if router is None else outer + _halves(leaf, off)
+            where = f"{path}/{name}" if path else name
+            *_, last = inward(leaf)
+            if isinstance(last, _Folded):
+                yield from last._walk(where, way, off)
+            else:
+                yield where, way
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """How each route is doing, by its path, as the Health among the observers knows it; see `Health.status`.
+
+            stack = Stack(standard(), Fallback(openai, claude), observers=[Health()])
+            stack.status()["openai"]["healthy"]
+
+        Raises:
+            RuntimeError: if nobody keeps score.
+        """
+        for watcher in self._watchers:
+            return watcher.status(self)
+        raise RuntimeError("nobody keeps score of this stack: build it with Stack(..., observers=[Health()])")
 
     def describe(self) -> dict[str, Any]:
         """What really runs, as plain data: layers outside in, the router, and each route with its own layers."""
@@ -385,6 +447,13 @@ async def _close(close: Callable[[], Any]) -> None:
     closed = close()
     if hasattr(closed, "__await__"):
         await closed
+
+
+def _halves(handler: Any, off: frozenset[str]) -> tuple[Any, ...]:
+    """The running halves of the layers around one handler that are switched on, outside in."""
+    return tuple(
+        item.running for item in inward(handler) if isinstance(item, (Bound, AsyncBound)) and item.name not in off
+    )
 
 
 def _running(handler: Any, name: str) -> Any:

@@ -7,23 +7,39 @@ from typing import TYPE_CHECKING
 from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
+    from .alerts import LogAlert as LogAlert
+    from .alerts import WebhookAlert as WebhookAlert
     from .chain import ProviderChain as ProviderChain
     from .manager import ProviderManager as ProviderManager
     from .provider import Provider as Provider
     from .registry import create_provider as create_provider
+    from .status_server import serve_status as serve_status
     from .telemetry import Telemetry as Telemetry
     from .telemetry import export as export
 
 _HOMES = {
+    "LogAlert": "alerts",
     "Provider": "provider",
     "ProviderChain": "chain",
     "ProviderManager": "manager",
     "Telemetry": "telemetry",
+    "WebhookAlert": "alerts",
     "create_provider": "registry",
     "export": "telemetry",
+    "serve_status": "status_server",
 }
 
-__all__ = ["Provider", "ProviderChain", "ProviderManager", "Telemetry", "create_provider", "export"]
+__all__ = [
+    "LogAlert",
+    "Provider",
+    "ProviderChain",
+    "ProviderManager",
+    "Telemetry",
+    "WebhookAlert",
+    "create_provider",
+    "export",
+    "serve_status",
+]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = handing_on(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""The command line: `mainstay ask`, `mainstay check`, `mainstay params` and `mainstay demo`."""
+"""The command line: `mainstay ask`, `check`, `params`, `top` and `demo`."""
 
 from __future__ import annotations
 
@@ -174,6 +174,22 @@ def params(provider: str, model: str | None, as_json: bool) -> None:
         raise click.UsageError("JSON Schema knows no models: leave --model or --json out")
     else:
         click.echo(json.dumps(schema.json_schema(), indent=2))
+
+
+@main.command()
+@click.argument("url")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between looks."
+)
+@click.option("--once", is_flag=True, help="Show the status once, and return.")
+def top(url: str, interval: float, once: bool) -> None:
+    """Shows how each route of a running process is doing, live, from the URL that its serve_status() listens at.
+
+    Returns 0 when it is ended with Ctrl-C, 1 if no status is served at URL, 2 for a wrong command.
+    """
+    from . import top as view
+
+    sys.exit(view.show(url, interval, once))
 
 
 def _traced(open_things: contextlib.ExitStack) -> list[Layer]:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from ..middleware import Health, standard
 from ..pipeline import Clock, Layer, Message, Observer, Reply, Request, Router, Stack
 from ..pipeline.closing import Closing
+from .monitored import Monitored
 
 __all__ = ["Front", "FrontOptions"]
 
@@ -21,7 +22,7 @@ class FrontOptions(TypedDict, total=False):
     health: Health | None
 
 
-class Front(Closing):
+class Front(Monitored, Closing):
     """A stack over a router, with the calls that an application makes.
 
     Args:
@@ -88,12 +89,12 @@ class Front(Closing):
         """
         return self.stack(Request(model, prompt, parameters or {}, stream=True))
 
-    def status(self) -> dict[str, dict[str, Any]]:
-        """How each route is doing, by its name; see `Health.status` for the fields."""
-        return self.health.status(self.stack)
+    def _stacks(self) -> tuple[Stack]:
+        return (self.stack,)
 
     def close(self) -> None:
-        """Closes the connections of every provider that it leads to."""
+        """Closes the connections of every provider that it leads to, and ends its probes and its endpoint."""
+        self._unwatch()
         self.stack.close()
 
     def __str__(self) -> str:

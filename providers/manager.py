@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..middleware import Circuits, Health, MidStream, Strategy, standard
-from ..pipeline import Message, ProviderError, Reply
+from ..pipeline import Message, ProviderError, Reply, Stack
 from ..pipeline.closing import Closing
 from .chain import ProviderChain
 from .front import FrontOptions
+from .monitored import Monitored
 from .provider import Provider
 from .registry import create_provider
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ProviderManager"]
 
 
-class ProviderManager(Closing):
+class ProviderManager(Monitored, Closing):
     """Holds providers, and answers through one of them or through all in order.
 
         manager = ProviderManager()
@@ -37,8 +38,9 @@ class ProviderManager(Closing):
     """
 
     def __init__(self, **options: Unpack[FrontOptions]) -> None:
+        self.health = options.get("health") or Health()
         self._options = options
-        self._options.setdefault("health", Health())
+        self._options["health"] = self.health
         if self._options.get("layers") is None:
             self._options["layers"] = standard(circuits=Circuits())
         self._providers: dict[str, Provider] = {}
@@ -143,12 +145,11 @@ class ProviderManager(Closing):
 
         It covers all calls, alone and in the chain.
         """
-        status: dict[str, dict[str, Any]] = {}
-        for provider in self._providers.values():
-            status |= provider.status()
-        if self._chain is not None:
-            status |= self._chain.status()
-        return status
+        return self.status()
+
+    def _stacks(self) -> tuple[Stack, ...]:
+        fronts = (*self._providers.values(), *([] if self._chain is None else [self._chain]))
+        return tuple(front.stack for front in fronts)
 
     def probe(self, timeout: float = 10.0) -> dict[str, Probe | ProviderError]:
         """Whether each provider would answer, all asked at the same time; see `Provider.probe`.
@@ -164,7 +165,8 @@ class ProviderManager(Closing):
         return probe_all({name: partial(p.probe, None, timeout) for name, p in self._providers.items()})
 
     def close(self) -> None:
-        """Closes the connections of all providers."""
+        """Closes the connections of all providers, and ends the probes and the endpoint."""
+        self._unwatch()
         for provider in self._providers.values():
             provider.close()
 

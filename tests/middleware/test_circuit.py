@@ -18,7 +18,22 @@ def test_it_starts_closed_and_admits_everybody() -> None:
         "until": None,
         "because": None,
         "failures": 0,
+        "number": 0,
     }
+
+
+def test_changes_have_growing_numbers_by_which_they_can_be_put_in_order() -> None:
+    bench = Bench()
+    numbers = [bench.circuit.snapshot(0.0)["number"]]
+    bench.settle(bench.probe(), GOOD)
+    numbers += [change.number for change in bench.told]
+    assert bench.circuit.snapshot(bench.now)["number"] == numbers[-1]
+    bench.circuit.isolate()
+    numbers.append(bench.circuit.snapshot(bench.now)["number"])
+    bench.circuit.close()
+    numbers.append(bench.circuit.snapshot(bench.now)["number"])
+    assert len(numbers) == 6
+    assert numbers == sorted(set(numbers))
 
 
 def test_five_failures_in_a_row_open_it_and_four_do_not() -> None:
@@ -130,7 +145,7 @@ def test_open_refuses_with_the_time_that_is_left_and_admits_at_that_very_moment(
 def test_a_probe_that_went_well_closes_it_and_forgets_everything() -> None:
     bench = Bench()
     bench.settle(bench.probe(), GOOD)
-    assert bench.told[-1] == ("half-open", "closed", None, None)
+    assert bench.told[-1][:4] == ("half-open", "closed", None, None)
     assert bench.circuit.snapshot(bench.now)["failures"] == 0
     assert bench.circuit.snapshot(bench.now)["since"] == bench.now
     bench.tries(BAD, BAD, BAD, BAD)

@@ -13,11 +13,13 @@ from mainstay.pipeline import (
     InvalidRequest,
     ModelNotFound,
     ProviderError,
+    QuotaExceeded,
     RateLimited,
     Reply,
     Request,
     Route,
     Stack,
+    TimedOut,
     Unavailable,
     VirtualClock,
 )
@@ -43,10 +45,12 @@ def test_a_route_that_was_never_asked_is_well_and_nothing_is_made_up(kit: Any) -
             "errors": 0,
             "since": None,
             "reopens_at": None,
+            "recent": 0,
             "success_rate": None,
             "p50": None,
             "p95": None,
             "last_error": None,
+            "probe": None,
         }
         for name in ("a", "b")
     }
@@ -63,26 +67,63 @@ def test_it_counts_attempts_errors_and_times_of_each_route(either_world: Any) ->
     ward.ask(20)
     status = ward.of("a")
     assert (status["attempts"], status["errors"], status["success_rate"]) == (20, 1, 0.95)
-    assert (status["p50"], status["p95"]) == (11.0, 20.0)
+    assert (status["p50"], status["p95"]) == (pytest.approx(11.0, rel=0.025), pytest.approx(20.0, rel=0.025))
+    assert status["recent"] == 20
     assert (status["last_error"], status["reason"]) == ("unavailable", "")
     assert ward.of("b")["attempts"] == 1
 
 
-def test_without_a_breaker_a_route_is_sick_while_most_of_its_tries_fail(kit: Any) -> None:
-    ward = Ward(kit.Threads, [], a=kit.Leaf("fine", Unavailable(), Unavailable(reason="overloaded"), "fine"))
+def test_without_a_breaker_a_route_is_sick_after_five_failures_in_a_row_until_a_good_try(kit: Any) -> None:
+    errors = [Unavailable(), RateLimited(), Unavailable(), TimedOut(reason="gap"), Unavailable(reason="overloaded")]
+    ward = Ward(kit.Threads, [], a=kit.Leaf(*errors, "fine"))
     told = []
-    for _ in range(4):
+    for _ in range(6):
         ward.clock.advance(10.0)
         ward.ask()
         status = ward.of("a")
-        told.append((status["healthy"], status["state"], status["since"], status["success_rate"]))
-    assert told == [
-        (True, "closed", None, 1.0),
-        (True, "closed", WALL + 20.0, 0.5),
-        (False, "closed", WALL + 20.0, 1 / 3),
-        (True, "closed", None, 0.5),
+        told.append((status["healthy"], status["state"], status["since"], status["reason"]))
+    assert told[3:] == [
+        (True, "closed", None, "gap"),
+        (False, "closed", WALL + 10.0, "overloaded"),
+        (True, "closed", None, "overloaded"),
     ]
-    assert ward.of("a")["reason"] == "overloaded"
+
+
+@pytest.mark.parametrize("error", [AuthenticationFailed(), QuotaExceeded()])
+def test_without_a_breaker_what_would_open_one_at_once_makes_sick_at_once(kit: Any, error: ProviderError) -> None:
+    ward = Ward(kit.Threads, [], a=kit.Leaf("fine", error, "fine"))
+    assert [(ward.ask(), ward.of("a")["healthy"])[1] for _ in range(3)] == [True, False, True]
+
+
+def test_of_a_sick_route_that_nobody_asks_for_a_window_nothing_is_known_any_more(kit: Any) -> None:
+    ward = Ward(kit.Threads, [], a=kit.Leaf(Unavailable()))
+    ward.ask(5)
+    assert ward.of("a")["healthy"] is False
+    ward.clock.advance(330.0)
+    status = ward.of("a")
+    assert (status["healthy"], status["since"], status["success_rate"], status["p95"]) == (True, None, None, None)
+    assert (status["attempts"], status["errors"], status["recent"]) == (5, 5, 0)
+    ward.ask(4)
+    assert ward.of("a")["healthy"] is True
+
+
+def test_with_a_breaker_its_word_is_the_word(kit: Any) -> None:
+    """Four rate limits and a failure are five in a row to nobody but a careless counter."""
+    ward = Ward(kit.Threads, [CircuitBreaker()], a=kit.Leaf(*[RateLimited()] * 4, Unavailable()))
+    ward.ask(8)
+    assert (ward.of("a")["state"], ward.of("a")["healthy"], ward.of("a")["since"]) == ("closed", True, None)
+    ward.ask()
+    assert (ward.of("a")["state"], ward.of("a")["healthy"]) == ("open", False)
+
+
+def test_a_breaker_that_is_switched_off_has_no_word(kit: Any) -> None:
+    ward = Ward(kit.Threads, [CircuitBreaker()], a=kit.Leaf(Unavailable()))
+    ward.ask(5)
+    ward.stack.disable("breaker")
+    status = ward.of("a")
+    assert (status["state"], status["healthy"], status["reopens_at"]) == ("closed", False, None)
+    ward.stack.enable("breaker")
+    assert ward.of("a")["state"] == "open"
 
 
 def test_an_open_breaker_tells_since_when_and_until_when_on_the_time_of_day(either_world: Any) -> None:
@@ -104,7 +145,11 @@ def test_a_route_that_rests_says_until_when(kit: Any) -> None:
     status = ward.of("a")
     assert (status["healthy"], status["state"], status["reason"]) == (False, "resting", "tokens")
     assert (status["since"], status["reopens_at"]) == (WALL, WALL + 30.0)
-    ward.clock.advance(20.0)
+    ward.stack.part("breaker").close()  # which is no beginning of a sickness
+    ward.clock.advance(50.0)
+    ward.ask()
+    assert (ward.of("a")["state"], ward.of("a")["since"]) == ("resting", WALL)
+    ward.clock.advance(30.0)
     assert ward.of("a")["state"] == "closed"
     assert ward.of("a")["reopens_at"] is None
 
@@ -169,11 +214,52 @@ def test_a_stream_is_judged_when_it_is_over(kit: Any) -> None:
     assert (ward.of("a")["errors"], ward.of("a")["reason"]) == (1, "truncated_stream")
 
 
-def test_only_the_latest_two_hundred_tries_count_for_the_rate(kit: Any) -> None:
+def test_only_the_latest_window_counts_for_the_rate(kit: Any) -> None:
     ward = Ward(kit.Threads, [], a=kit.Leaf(*[Unavailable() for _ in range(100)], "fine"))
-    ward.ask(250)
-    assert ward.of("a")["success_rate"] == 0.75
-    assert ward.of("a")["attempts"] == 250
+    ward.ask(100)
+    ward.clock.advance(200.0)
+    ward.ask(300)
+    assert (ward.of("a")["success_rate"], ward.of("a")["recent"]) == (0.75, 400)
+    ward.clock.advance(130.0)
+    assert (ward.of("a")["success_rate"], ward.of("a")["recent"], ward.of("a")["attempts"]) == (1.0, 300, 400)
+
+
+def test_a_sickness_through_several_breaks_began_with_its_first_failure(kit: Any) -> None:
+    ward = Ward(kit.Threads, [CircuitBreaker()], a=kit.Leaf(Unavailable()))
+    ward.ask(5)
+    for _ in range(3):
+        ward.clock.advance(400.0)
+        ward.of("a")
+        ward.ask()
+    assert (ward.of("a")["state"], ward.of("a")["since"]) == ("open", WALL)
+
+
+def test_a_stack_tells_its_own_status(either_world: Any, kit: Any) -> None:
+    ward = Ward(either_world, [CircuitBreaker()], a=either_world.leaf(Unavailable()), b=either_world.leaf())
+    ward.ask(5)
+    assert ward.stack.status() == ward.health.status(ward.stack) == ward.health.status()
+    assert [entry["healthy"] for entry in ward.stack.status().values()] == [False, True]
+
+
+def test_a_stack_of_which_nobody_keeps_score_says_so(kit: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"observers=\[Health\(\)\]"):
+        Stack([], kit.Leaf(), observers=[print]).status()
+
+
+def test_of_several_stacks_that_share_a_route_the_breaker_that_is_not_closed_is_told(kit: Any) -> None:
+    health = Health()
+    stacks = [Stack([CircuitBreaker()], Fallback(Route("a", kit.Leaf())), observers=[health]) for _ in range(3)]
+    stacks[1].part("breaker").isolate()
+    assert {state: entry["state"] for state, entry in health.status(*stacks).items()} == {"a": "isolated"}
+    assert health.status(stacks[0])["a"]["state"] == "closed"
+    del stacks[1]
+    assert health.status()["a"]["state"] == "closed"
+
+
+@pytest.mark.parametrize("window", [0.0, -1.0, float("inf"), "300"])
+def test_a_window_that_is_none_is_refused(window: Any) -> None:
+    with pytest.raises(ValueError, match=r"Health\(window=...\) must be a positive number of seconds"):
+        Health(window=window)
 
 
 def test_routes_of_nested_routers_have_their_path(either_world: Any) -> None:
@@ -204,8 +290,9 @@ def test_a_real_clock_is_told_on_the_real_time_of_day(kit: Any, ask: Request) ->
     health = Health()
     stack = Stack([], kit.Leaf(Unavailable()), observers=[health])
     before = time.time()
-    with pytest.raises(Unavailable):
-        stack(ask)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            stack(ask)
     assert before - 1 < health.status(stack)["leaf"]["since"] < time.time() + 1
 
 

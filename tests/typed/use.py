@@ -6,7 +6,7 @@ the checker must report; a comment that is not needed is an error too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, assert_type
 
 from mainstay.adapters import Claude, OpenAI, OpenRouter
@@ -31,7 +31,7 @@ from mainstay.pipeline import (
     middleware,
     send,
 )
-from mainstay.providers import Provider, ProviderChain, ProviderManager, create_provider
+from mainstay.providers import Provider, ProviderChain, ProviderManager, WebhookAlert, create_provider
 
 
 def misspell() -> None:
@@ -123,7 +123,16 @@ def front_door() -> None:
     assert_type(provider, Provider)
     chain = ProviderChain([("openai", provider), ("claude", create_provider("claude", {"model": "c"}))])
     assert_type(chain.status(), dict[str, dict[str, Any]])
+    with chain.serve_status(9464) as server:
+        assert_type(server.url, str)
     manager = ProviderManager(observers=[listen])
+    assert_type(manager.get_provider_status(), dict[str, dict[str, Any]])
+    assert_type(manager.on_change(lambda change: print(change.turned)), Callable[[], None])
+    assert_type(manager.probe_every(30.0).alive, bool)
+    with WebhookAlert("https://hooks.example.com/x") as alert:
+        provider.on_change(alert)
+    provider.on_change(print)
+    provider.on_change(lambda: None)  # type: ignore[misc, arg-type]
     try:
         assert_type(manager.execute_with_fallback("gpt-4o", "Hello?").provider, str)
     except ProviderError as error:
