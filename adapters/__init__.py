@@ -11,6 +11,9 @@ from ..pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
     from .adapter import Adapter, Transport
+    from .async_adapter import AsyncAdapter, AsyncTransport
+    from .async_http import AsyncHttpTransport
+    from .async_ready import AsyncClaude, AsyncLlamaCpp, AsyncOllama, AsyncOpenAI, AsyncOpenRouter
     from .claude import ClaudeCodec
     from .codec import Codec, HttpCall, HttpCodec, StreamDecoder
     from .endpoints import Model
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Adapter": "adapter",
+    "AsyncAdapter": "async_adapter",
+    "AsyncClaude": "async_ready",
+    "AsyncHttpTransport": "async_http",
+    "AsyncLlamaCpp": "async_ready",
+    "AsyncOllama": "async_ready",
+    "AsyncOpenAI": "async_ready",
+    "AsyncOpenRouter": "async_ready",
+    "AsyncTransport": "async_adapter",
     "Claude": "ready",
     "ClaudeCodec": "claude",
     "Codec": "codec",
@@ -53,6 +64,14 @@ _HOMES = {
 
 __all__ = [
     "Adapter",
+    "AsyncAdapter",
+    "AsyncClaude",
+    "AsyncHttpTransport",
+    "AsyncLlamaCpp",
+    "AsyncOllama",
+    "AsyncOpenAI",
+    "AsyncOpenRouter",
+    "AsyncTransport",
     "Claude",
     "ClaudeCodec",
     "Codec",

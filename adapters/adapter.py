@@ -9,21 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from ..pipeline import Call, Clock, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
 from ..pipeline.closing import Closing
 from .arriving import Arriving, Clocks
 from .cleaning import clean, clean_id
-from .codec import Codec, WireCall
-from .incoming import WAITED, Incoming, Now
+from .codec import Codec, HttpCall, WireCall
+from .incoming import WAITED, Arrival, Incoming, Now
 from .redact import spelled
 from .verdict import REQUEST_IDS
+from .worlds import Waits, run
 
 if TYPE_CHECKING:
-    from .probing import Model, Probe
+    from .probing import Inquiry, Model, Probe
 
-__all__ = ["Adapter", "Transport"]
+__all__ = ["Adapter", "Joined", "Transport"]
 
 C = TypeVar("C", bound=WireCall)
 C_contra = TypeVar("C_contra", bound=WireCall, contravariant=True)
@@ -50,25 +51,22 @@ class Transport(Protocol[C_contra]):
         """Frees what it holds."""
 
 
-class Adapter(Closing):
-    """A handler that speaks to one provider. Thread-safe; connections are pooled and shared.
+class Joined:
+    """A codec and a transport, joined: what the adapters of both worlds have in common, which is all but the waiting.
 
-    Args:
-        codec: the protocol.
-        transport: what moves the bytes.
-        model: the model for callers that name none; None if there is none.
-        timeouts: the four clocks.
-        secrets: keys that no error may show, besides those that the transport knows of.
-        provider: the name in replies and errors; None is the codec's.
+    `Adapter` is the one for threads, and says what the arguments are.
 
     Attributes:
         url: where chat requests go, without a query, for traces; "" if that is no HTTP.
     """
 
+    _reply: ClassVar[type[Reply]]  # what a stream becomes in this world
+    _arriving: ClassVar[Any]  # what its chunks arrive through: an Unfolding
+
     def __init__(
         self,
         codec: Codec[C],
-        transport: Transport[C],
+        transport: Any,
         *,
         model: str | None = None,
         timeouts: Timeouts | None = None,
@@ -76,7 +74,7 @@ class Adapter(Closing):
         provider: str | None = None,
     ) -> None:
         self.codec: Codec[Any] = codec
-        self.transport: Transport[Any] = transport
+        self.transport = transport
         self.model = model
         self.timeouts = timeouts or Timeouts()
         self.provider = provider or codec.provider
@@ -99,44 +97,32 @@ class Adapter(Closing):
         """Everything that is wrong with the request, found without sending it; empty if it may be sent."""
         return self.codec.check(request)
 
-    def __call__(self, request: Request) -> Reply:
-        """Makes one attempt.
-
-        Args:
-            request: with the provider's own name of the model.
-
-        Returns:
-            A finished reply, or, for a stream, one that is arriving and whose first meaningful event is in hand.
-
-        Raises:
-            InvalidParameters: if the protocol has no words for the request; nothing was sent.
-            TimedOut: with reason "connect", "first_event", "gap" or "total", by the clock that ran out.
-            DeadlineExceeded: if the call's own deadline came first.
-            TruncatedStream: if the answer broke off.
-            ProviderError: of the class that the provider's answer means.
-        """
+    def _attempt(self, request: Request) -> Waits[Reply]:
+        """One attempt, in either world."""
         clocks = Clocks(self.timeouts, request.call if request.under_way else Call(), request.stream)
-        incoming: Incoming | None = None
+        incoming: Arrival | None = None
 
         def tell(error: ProviderError, cause: BaseException | None = None) -> ProviderError:
             return self._tell(error, cause, request, incoming)
 
         failure, cause = None, None
+        reply: Reply
         try:
             call = self.codec.encode(request)
-            incoming = self.transport.send(call, connect=clocks.connect, until=clocks.until(), now=clocks.now)
+            incoming = yield self.transport.send(call, connect=clocks.connect, until=clocks.until(), now=clocks.now)
             if request.stream and 200 <= incoming.status < 300 and self.codec.streams(incoming.headers):
-                chunks = Arriving(incoming, self.codec.decoder(), clocks, tell)
-                reply = Reply.stream(chunks, provider=self.provider, model=request.model)
+                chunks = self._arriving(incoming, self.codec.decoder(), clocks, tell)
+                reply = yield self._reply.stream(chunks, provider=self.provider, model=request.model)
             else:
-                with closing(
-                    incoming
-                ):  # the body has no name here: tools that show errors show the variables of frames
-                    reply = self.codec.decode(incoming.status, incoming.headers, incoming.read_all(clocks.until()))
+                # The body has no name here: tools that show errors show the variables of frames.
+                with closing(incoming):
+                    reply = self.codec.decode(
+                        incoming.status, incoming.headers, (yield incoming.read_all(clocks.until()))
+                    )
                 reply.provider = self.provider
                 reply.model = reply.model or request.model
                 if request.stream:  # the server does not stream: its one answer is a stream of one chunk
-                    reply = Reply.stream(iter(reply), provider=self.provider, model=reply.model)
+                    reply = yield self._reply.stream(self._chunks(reply), provider=self.provider, model=reply.model)
         except ProviderError as error:
             failure, cause = error, error.__cause__
         if failure is None:
@@ -155,6 +141,79 @@ class Adapter(Closing):
         finally:
             del failure, cause  # whose tracebacks hold this frame
 
+    def __repr__(self) -> str:
+        model = f", model={self.model!r}" if self.model else ""
+        return f"{type(self).__name__}({self.transport!r}{model})"
+
+    @staticmethod
+    def _chunks(reply: Reply) -> Any:
+        """The one chunk of a finished reply, to be iterated in this world."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _sleep(clock: Clock, seconds: float) -> Any:
+        """Lets time pass, in this world."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _over_http(base_url: str, **options: Any) -> Any:
+        """The transport over HTTP in this world; the options are those of HttpTransport."""
+        raise NotImplementedError
+
+    def _inquiry(self, model: str | None, timeout: float, clock: Clock | None) -> Inquiry:
+        from .probing import Inquiry
+
+        return Inquiry(self, model, timeout, clock)
+
+    def _tell(
+        self, error: ProviderError, cause: BaseException | None, request: Request, incoming: Arrival | None
+    ) -> ProviderError:
+        """Completes an error: who, what, which request and why; without keys and without the prompt."""
+        error.provider = self.provider
+        error.model = error.model or request.model
+        if incoming is not None and error.request_id is None:
+            headers = incoming.headers
+            error.request_id = next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+        error.with_traceback(None)  # whose frames hold what was sent and answered
+        error.__cause__ = error.__context__ = cause  # not a decoder's error, which holds the body
+        clean(error, self._secrets, request)
+        return error
+
+
+class Adapter(Joined, Closing):
+    """A handler that speaks to one provider. Thread-safe; connections are pooled and shared.
+
+    Args:
+        codec: the protocol.
+        transport: what moves the bytes.
+        model: the model for callers that name none; None if there is none.
+        timeouts: the four clocks.
+        secrets: keys that no error may show, besides those that the transport knows of.
+        provider: the name in replies and errors; None is the codec's.
+    """
+
+    _reply = Reply
+    _arriving = Arriving
+    transport: Transport[Any]
+
+    def __call__(self, request: Request) -> Reply:
+        """Makes one attempt.
+
+        Args:
+            request: with the provider's own name of the model.
+
+        Returns:
+            A finished reply, or, for a stream, one that is arriving and whose first meaningful event is in hand.
+
+        Raises:
+            InvalidParameters: if the protocol has no words for the request; nothing was sent.
+            TimedOut: with reason "connect", "first_event", "gap" or "total", by the clock that ran out.
+            DeadlineExceeded: if the call's own deadline came first.
+            TruncatedStream: if the answer broke off.
+            ProviderError: of the class that the provider's answer means.
+        """
+        return run(self._attempt(request))
+
     def models(self, timeout: float = 10.0, *, clock: Clock | None = None) -> tuple[Model, ...]:
         """The models that the provider lists, in its own order.
 
@@ -167,9 +226,7 @@ class Adapter(Closing):
                 reason "not_supported" if the protocol has none.
             ValueError: if the timeout is none.
         """
-        from .probing import Inquiry
-
-        return Inquiry(self, None, timeout, clock).models()
+        return run(self._inquiry(None, timeout, clock).models())
 
     def probe(self, model: str | None = None, timeout: float = 10.0, *, clock: Clock | None = None) -> Probe:
         """Asks whether the provider would answer: is it there, is the key good, has it the model?
@@ -186,31 +243,22 @@ class Adapter(Closing):
             ProviderError: as for a request, if the provider would not answer one.
             ValueError: if the timeout is none.
         """
-        from .probing import Inquiry
-
-        return Inquiry(self, model or self.model, timeout, clock).probe()
+        return run(self._inquiry(model or self.model, timeout, clock).probe())
 
     def close(self) -> None:
         """Closes idle connections. The adapter can be used again."""
         self.transport.close()
 
-    def __repr__(self) -> str:
-        model = f", model={self.model!r}" if self.model else ""
-        return f"{type(self).__name__}({self.transport!r}{model})"
+    @staticmethod
+    def _chunks(reply: Reply) -> Any:
+        return iter(reply)
 
-    def _tell(
-        self, error: ProviderError, cause: BaseException | None, request: Request, incoming: Incoming | None
-    ) -> ProviderError:
-        """Completes an error: who, what, which request and why; without keys and without the prompt."""
-        error.provider = self.provider
-        error.model = error.model or request.model
-        if incoming is not None and error.request_id is None:
-            error.request_id = _request_id(incoming.headers)
-        error.with_traceback(None)  # whose frames hold what was sent and answered
-        error.__cause__ = error.__context__ = cause  # not a decoder's error, which holds the body
-        clean(error, self._secrets, request)
-        return error
+    @staticmethod
+    def _sleep(clock: Clock, seconds: float) -> Any:
+        return clock.sleep(seconds)
 
+    @staticmethod
+    def _over_http(base_url: str, **options: Any) -> Transport[HttpCall]:
+        from .http import HttpTransport
 
-def _request_id(headers: Mapping[str, str], secrets: Sequence[Secret] = ()) -> str | None:
-    return clean_id(next((headers[name] for name in REQUEST_IDS if headers.get(name)), None), secrets)
+        return HttpTransport(base_url, **options)

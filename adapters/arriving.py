@@ -1,5 +1,7 @@
 """An answer that is arriving over a connection: a stream decoder, a response, and the clocks that rule both.
 
+One text for both worlds: `Arriving` is iterated with `for`, `AsyncArriving` with `async for`.
+
 The clocks are moments, not durations, so that nothing a server sends can stretch them: comments, pings and empty
 changes arrive, and the moment stays where it was. Only a chunk that moves the answer on moves the moment.
 """
@@ -7,15 +9,19 @@ changes arrive, and the moment stays where it was. Only a chunk that moves the a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from ..pipeline import Call, Chunk, ProviderError, TimedOut, Timeouts
 from .codec import StreamDecoder
-from .incoming import WAITED, Incoming
+from .incoming import WAITED, Arrival
+from .worlds import Waits, arun, run
 
-__all__ = ["Arriving", "Clocks"]
+__all__ = ["Arriving", "AsyncArriving", "Clocks", "Tell", "Unfolding"]
+
+Tell: TypeAlias = Callable[[ProviderError, BaseException | None], ProviderError]
+"""Completes an error, and gives it its cause."""
 
 # After the finish reason only usage and a farewell can follow, at once; a server that forgets them is not waited for.
 _FAREWELL = 5.0
@@ -74,8 +80,8 @@ class Clocks:
         return TimedOut(reason="total")
 
 
-class Arriving(Iterator[Chunk]):
-    """The chunks of one stream. One thread iterates; any thread may close it, which wakes the one that waits.
+class Unfolding:
+    """The chunks of one stream, as both worlds have them.
 
     It ends without an error when the connection does: whether the answer is whole, its reader knows by the finish
     reason.
@@ -85,10 +91,10 @@ class Arriving(Iterator[Chunk]):
 
     def __init__(
         self,
-        incoming: Incoming,
+        incoming: Arrival,
         decoder: StreamDecoder,
         clocks: Clocks,
-        tell: Callable[[ProviderError, BaseException | None], ProviderError],
+        tell: Tell,
     ) -> None:
         """Builds the iterator; nothing is read yet.
 
@@ -107,13 +113,8 @@ class Arriving(Iterator[Chunk]):
         self._finished = False
         self._over = False
 
-    def __next__(self) -> Chunk:
-        ready = self._ready
-        while not ready:
-            self._fill()
-        return ready.popleft()
-
-    def _fill(self) -> None:
+    def _fill(self) -> Waits[bool]:
+        """Waits once; False at the end."""
         decoder = self._decoder
         if decoder.error is not None:  # first: the end of the connection may have brought it
             error, decoder.error = decoder.error.with_traceback(None), None  # frames of a decoder hold the error
@@ -123,15 +124,15 @@ class Arriving(Iterator[Chunk]):
             finally:
                 del error  # whose traceback holds this frame
         if self._over or decoder.done:
-            self._part()
-            raise StopIteration
+            yield from self._part()
+            return False
         clocks = self._clocks
         moment = self._moment
         if moment is None:  # something meaningful was handed out; the gap is the time that its reader then waits
             self._moment = moment = clocks.now() + _FAREWELL if self._finished else clocks.gap_at()
         failure, cause, data = None, None, b""
         try:
-            data = self._incoming.read(clocks.until(moment))
+            data = yield self._incoming.read(clocks.until(moment))
         except ProviderError as raised:
             self._over = True
             failure, cause = raised, raised.__cause__
@@ -152,6 +153,7 @@ class Arriving(Iterator[Chunk]):
             if chunk.meaningful:
                 self._moment = None
                 self._finished = self._finished or chunk.finish_reason is not None
+        return True
 
     def _raise(self, error: ProviderError, cause: BaseException | None) -> NoReturn:
         try:
@@ -159,15 +161,45 @@ class Arriving(Iterator[Chunk]):
         finally:
             del self, error, cause  # the traceback holds this frame, and it would hold the traceback
 
-    def _part(self) -> None:
+    def _part(self) -> Waits[None]:
         """Reads the end of the body behind the protocol's own end, so that the connection can be used again."""
         if not self._over:
             self._over = True
             with suppress(ProviderError):  # the answer is whole; only the connection is lost
-                self._incoming.read(self._clocks.until(self._clocks.now() + _LINGER))
+                yield self._incoming.read(self._clocks.until(self._clocks.now() + _LINGER))
         self._incoming.close()
 
     def close(self) -> None:
         """Gives the rest up and closes the connection. Can be repeated, from any thread."""
         self._over = True
         self._incoming.close()
+
+
+class Arriving(Unfolding, Iterator[Chunk]):
+    """The chunks of one stream. One thread iterates; any thread may close it, which wakes the one that waits."""
+
+    __slots__ = ()
+
+    def __next__(self) -> Chunk:
+        ready = self._ready
+        while not ready:
+            if not run(self._fill()):
+                raise StopIteration
+        return ready.popleft()
+
+
+class AsyncArriving(Unfolding, AsyncIterator[Chunk]):
+    """The chunks of one stream. One task iterates; any task may close it, which wakes the one that waits."""
+
+    __slots__ = ()
+
+    async def __anext__(self) -> Chunk:
+        ready = self._ready
+        while not ready:
+            if not await arun(self._fill()):
+                raise StopAsyncIteration
+        return ready.popleft()
+
+    async def aclose(self) -> None:
+        """As `close`, which does not wait."""
+        self.close()

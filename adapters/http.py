@@ -8,32 +8,23 @@ once instead of for every call, pooled connections, and whatever is mounted on a
 
 from __future__ import annotations
 
-import base64
 import os
-import re
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, unquote
 
-from ..pipeline import AuthenticationFailed, ErrorClass, ProviderError, Secret, TimedOut
-from .classify import classify_exception
+from ..pipeline import Secret, TimedOut
 from .codec import HttpCall
-from .environment import address_of
 from .incoming import MAX_BODY, WAITED, HttpIncoming, Now
-from .links import harmless, waited
-from .redact import TELLING, spelled
+from .links import harmless
+from .origin import Origin, surroundings
 
 if TYPE_CHECKING:
     import requests
 
 __all__ = ["MAX_BODY", "WAITED", "HttpTransport"]
-
-_SCHEMES = re.compile(r"(?:Bearer|Basic|Token)\s+", re.I)
-_SHORTEST = 4  # characters; a shorter secret is none, and starring it out would only make a riddle of every message
-_SHORTEST_IN_QUERY = 8  # there, most values are no secrets: `?v=1`
 
 
 class _Opened(NamedTuple):
@@ -64,7 +55,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-class HttpTransport:
+class HttpTransport(Origin):
     """Sends to one base URL, over pooled connections. Thread-safe; after a fork, each process has its own.
 
     Resolving the name of a host cannot be interrupted: if that takes longer than the time there is, the error comes
@@ -102,16 +93,7 @@ class HttpTransport:
         pool: int = 64,
         session: requests.Session | None = None,
     ) -> None:
-        self.base_url, self._query, host, port = address_of(base_url)
-        self.address = (host, port)
-        if pool < 1:
-            raise ValueError(f"pool must be 1 or more, not {pool!r}")
-        self.provider = provider
-        given = {"User-Agent": "mainstay", **(headers or {})}
-        self._headers = {name: _sendable(name, value, provider) for name, value in given.items() if value}
-        found = [*secrets, *_secrets_in(self._headers), *_values_of(self._query)]
-        self.secrets = tuple(dict.fromkeys(secret for secret in found if len(secret.reveal()) >= _SHORTEST))
-        self._pool = pool
+        super().__init__(base_url, provider=provider, headers=headers, secrets=secrets, pool=pool)
         self._session = session
         self._opened: _Opened | None = None
         self._opening = threading.Lock()
@@ -133,8 +115,7 @@ class HttpTransport:
         opened = self._opened
         if opened is None or opened.process != os.getpid():
             opened = self._open()
-        query = self._query.replace("?", "&", 1) if "?" in call.path else self._query
-        url = f"{self.base_url}{call.path or '/'}{query}"
+        url = self._url(call)
         headers = {**opened.headers, **call.headers, "Content-Length": str(len(call.body))}
         prepared = opened.sockets.prepared(call.method, url, headers, call.body)
         left = until - now()
@@ -153,7 +134,7 @@ class HttpTransport:
             raise failure from cause  # out here, so that the original is no context either, unless it is the cause
         finally:
             # The traceback holds this frame, which would hold the key.
-            del failure, cause, prepared, headers, opened, url, query
+            del failure, cause, prepared, headers, opened, url
 
     def close(self) -> None:
         """Closes the idle connections; those in use close when their response ends. It can be used again."""
@@ -165,9 +146,6 @@ class HttpTransport:
             self._leave(opened)
         elif self._session is None:
             opened.session.close()
-
-    def __repr__(self) -> str:
-        return f"HttpTransport({self.base_url + ('?***' if self._query else '')!r})"
 
     def _open(self) -> _Opened:
         import requests
@@ -186,15 +164,14 @@ class HttpTransport:
                     adapter = sockets.ClockedAdapter(pool_maxsize=self._pool, max_retries=0)
                     session.mount("https://", adapter)
                     session.mount("http://", adapter)
-                # Looked up for every call, this would cost as much as a quarter of it; none of it changes.
-                found = session.merge_environment_settings(self.base_url, {}, True, None, None)
+                found = surroundings(self.base_url, session)
                 self._opened = opened = _Opened(
                     os.getpid(),
                     sockets,
                     session,
-                    {name: found[name] for name in ("proxies", "verify", "cert")},
-                    {n: v.reveal() if isinstance(v, Secret) else v for n, v in self._headers.items()},
-                    spelled((*self.secrets, *_passwords_in((found["proxies"] or {}).values()))),
+                    found._asdict(),
+                    self._revealed(),
+                    self._spelled(found.proxies.values()),
                 )
             return opened
 
@@ -207,48 +184,3 @@ class HttpTransport:
             for adapter in opened.session.adapters.values():
                 if isinstance(adapter, opened.sockets.ClockedAdapter):
                     adapter.abandon()
-
-    def _meaning(self, error: Exception, connecting: bool) -> ProviderError:
-        if waited(error):
-            return TimedOut(reason=WAITED)
-        meant = classify_exception(self.provider, error)
-        # A connection that had no more time than the whole has run out of that.
-        if meant.error_class is ErrorClass.TIMEOUT and not (connecting and meant.reason == "connect"):
-            meant.reason = WAITED
-        return meant
-
-
-def _secrets_in(headers: Mapping[str, str | Secret]) -> Iterator[Secret]:
-    for name, value in headers.items():
-        if isinstance(value, Secret) or TELLING.search(name):
-            text = value.reveal() if isinstance(value, Secret) else value
-            yield Secret(text)
-            yield Secret(_SCHEMES.sub("", text, count=1))
-
-
-def _values_of(query: str) -> Iterator[Secret]:
-    pieces = [piece.partition("=")[2] for piece in query[1:].split("&")]
-    for value in (*pieces, *(value for _, value in parse_qsl(query[1:]))):
-        if len(value) >= _SHORTEST_IN_QUERY:
-            yield Secret(value)
-
-
-def _passwords_in(proxies: Iterable[str]) -> Iterator[Secret]:
-    for proxy in proxies:
-        user, at, _ = proxy.rpartition("@")
-        name, _, password = user.rpartition("//")[2].partition(":")
-        if at and len(password) >= _SHORTEST:
-            yield Secret(password)
-            yield Secret(unquote(password))
-            pair = f"{unquote(name)}:{unquote(password)}"
-            yield Secret(base64.b64encode(pair.encode("latin-1", "replace")).decode())  # as requests sends it
-
-
-def _sendable(name: str, value: str | Secret, provider: str) -> str | Secret:
-    text = value.reveal() if isinstance(value, Secret) else value
-    if text.isascii() and text.isprintable() and text == text.strip():
-        return value
-    trouble = "a blank at its edge, a line end or a character outside ASCII"
-    if isinstance(value, Secret):
-        raise AuthenticationFailed(f"the key in the header {name} has {trouble}", provider=provider, reason="bad_key")
-    raise ValueError(f"the header {name} has {trouble}")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ..pipeline import ErrorClass, ProviderError, Secret, TimedOut, TruncatedStream, Unavailable
 from .classify import classify_exception
 from .links import harmless, waited
+from .worlds import Waits, run
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["MAX_BODY", "WAITED", "HttpIncoming", "Incoming", "Now"]
+__all__ = ["MAX_BODY", "WAITED", "Arrival", "HttpIncoming", "Incoming", "Now", "broken"]
 
 MAX_BODY = 64 * 1024 * 1024
 """The longest body of a complete reply that is accepted, in bytes, after decompression."""
@@ -26,10 +27,8 @@ _PIECE = 65536
 Now = Callable[[], float]
 
 
-class Incoming(ABC):
-    """An answer that has begun and whose body is arriving, whatever carries it.
-
-    One thread reads; any thread may close.
+class Arrival(ABC):
+    """An answer that has begun and whose body is arriving, whatever carries it, and in whichever world.
 
     Attributes:
         status: the HTTP status; 200 for what has none.
@@ -40,6 +39,35 @@ class Incoming(ABC):
 
     status: int
     headers: Mapping[str, str]
+
+    @abstractmethod
+    def read(self, until: float) -> Any:
+        """The next piece of the body; see Incoming."""
+
+    @abstractmethod
+    def read_all(self, until: float, limit: int = MAX_BODY) -> Any:
+        """The rest of the body; see Incoming."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the answer and frees what carries it, at once. Can be repeated."""
+
+    def _all(self, until: float, limit: int) -> Waits[bytes]:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := (yield self.read(until)):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                self.close()
+                raise Unavailable(f"the answer has more than {limit} bytes", reason="malformed_response")
+        return b"".join(pieces)
+
+
+class Incoming(Arrival):
+    """An answer that is arriving, for threads: one reads; any may close."""
+
+    __slots__ = ()
 
     @abstractmethod
     def read(self, until: float) -> bytes:
@@ -62,15 +90,7 @@ class Incoming(ABC):
         Raises:
             ProviderError: as `read`; Unavailable with reason "malformed_response" beyond `limit` bytes.
         """
-        pieces: list[bytes] = []
-        size = 0
-        while piece := self.read(until):
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                self.close()
-                raise Unavailable(f"the answer has more than {limit} bytes", reason="malformed_response")
-        return b"".join(pieces)
+        return run(self._all(until, limit))
 
     @abstractmethod
     def close(self) -> None:
@@ -128,7 +148,7 @@ class HttpIncoming(Incoming):
             self.close()
             if closed:  # by another thread, which woke this one
                 return b""
-            failure, cause = self._meaning(error), harmless(error, self._secrets)
+            failure, cause = broken(self._provider, error), harmless(error, self._secrets)
         if failure is None:
             if not self._closed:
                 return data
@@ -162,12 +182,14 @@ class HttpIncoming(Incoming):
         if sock is not None:
             sock.settimeout(min(left, threading.TIMEOUT_MAX))
 
-    def _meaning(self, error: Exception) -> ProviderError:
-        if waited(error):
-            return TimedOut(reason=WAITED)
-        meant = classify_exception(self._provider, error)
-        if meant.error_class is ErrorClass.TIMEOUT:
-            meant.reason = WAITED
-        if meant.error_class is ErrorClass.UNAVAILABLE and meant.reason != "malformed_response":
-            return TruncatedStream()  # however it broke, it broke in the middle
-        return meant
+
+def broken(provider: str, error: Exception) -> ProviderError:
+    """What it means that a body stopped arriving with this error."""
+    if waited(error):
+        return TimedOut(reason=WAITED)
+    meant = classify_exception(provider, error)
+    if meant.error_class is ErrorClass.TIMEOUT:
+        meant.reason = WAITED
+    if meant.error_class is ErrorClass.UNAVAILABLE and meant.reason != "malformed_response":
+        return TruncatedStream()  # however it broke, it broke in the middle
+    return meant

@@ -13,8 +13,8 @@ from .process import ProcessTransport
 from .rule import Rule, checked
 
 if TYPE_CHECKING:
-    from .incoming import Incoming
-    from .probing import Model, Probe
+    from .incoming import Arrival
+    from .probing import Inquiry
 
 __all__ = ["LlamaCppProcess"]
 
@@ -76,20 +76,13 @@ class LlamaCppProcess(Adapter):
             provider=provider,
         )
 
-    def models(self, timeout: float = 10.0, *, clock: Clock | None = None) -> tuple[Model, ...]:
-        """The adapter's own model, if it has one and its file is there; as Adapter has it, without a server."""
+    def _inquiry(self, model: str | None, timeout: float, clock: Clock | None) -> Inquiry:
         from .model_files import FileInquiry
 
-        return FileInquiry(self, None, timeout, clock).models()
-
-    def probe(self, model: str | None = None, timeout: float = 10.0, *, clock: Clock | None = None) -> Probe:
-        """Whether the program and the file of the model are there; as Adapter has it, without a server."""
-        from .model_files import FileInquiry
-
-        return FileInquiry(self, model or self.model, timeout, clock).probe()
+        return FileInquiry(self, model, timeout, clock)
 
     def _tell(
-        self, error: ProviderError, cause: BaseException | None, request: Request, incoming: Incoming | None
+        self, error: ProviderError, cause: BaseException | None, request: Request, incoming: Arrival | None
     ) -> ProviderError:
         """As Adapter has it. The program often loses its last words, on why it has no model: the file still tells."""
         if error.reason in ("exit", "model_load"):

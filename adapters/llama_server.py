@@ -7,23 +7,25 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ..pipeline import Call, ProviderError, Reply, Request, Secret, Timeouts, Unavailable
-from .adapter import Adapter, Transport
+from .adapter import Adapter, Joined, Transport
 from .codec import HttpCall
 from .environment import bearer, key_of
-from .http import HttpTransport
 from .llama_cpp import LlamaCppCodec
 from .rule import Rule, checked
+from .worlds import Waits
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["LlamaCpp"]
+    from .async_adapter import AsyncTransport
+
+__all__ = ["LlamaCpp", "LlamaCppBase"]
 
 _HEALTH = HttpCall("/health", {"Accept": "application/json"}, b"", method="GET")
 _PAUSE = 0.5  # seconds between two looks at a server that is loading
 
 
-class LlamaCpp(Adapter):
+class LlamaCppBase(Joined):
     """llama.cpp's own server, `llama-server`.
 
     While the server loads its model it answers 503; the adapter then waits on `/health` and asks again, unless
@@ -54,7 +56,7 @@ class LlamaCpp(Adapter):
         rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport[HttpCall] | None = None,
+        transport: Transport[HttpCall] | AsyncTransport[HttpCall] | None = None,
     ) -> None:
         if not load_wait >= 0:
             raise ValueError(f"load_wait must be 0 seconds or more, not {load_wait!r}")
@@ -65,22 +67,22 @@ class LlamaCpp(Adapter):
         super().__init__(
             LlamaCppCodec(checked(rules)),
             transport
-            or HttpTransport(url, provider="llama_cpp", headers=known, secrets=(key,), pool=pool, session=session),
+            or self._over_http(url, provider="llama_cpp", headers=known, secrets=(key,), pool=pool, session=session),
             model=model,
             timeouts=timeouts,
             secrets=(key,),
             provider=provider,
         )
 
-    def __call__(self, request: Request) -> Reply:
+    def _attempt(self, request: Request) -> Waits[Reply]:
         try:
-            return super().__call__(request)
+            return (yield from super()._attempt(request))
         except Unavailable as error:
-            if error.reason != "loading" or not self._loaded(request):
+            if error.reason != "loading" or not (yield from self._loaded(request)):
                 raise
-        return super().__call__(request)
+        return (yield from super()._attempt(request))
 
-    def _loaded(self, request: Request) -> bool:
+    def _loaded(self, request: Request) -> Waits[bool]:
         """Waits until the model is there; False if that takes too long, or another route need not wait for it."""
         call = request.call if request.under_way else Call()
         if call.routes_left > 0:
@@ -90,14 +92,18 @@ class LlamaCpp(Adapter):
         if call.deadline is not None:
             until = min(until, call.deadline)
         while clock.now() + _PAUSE < until:
-            clock.sleep(_PAUSE)
+            yield self._sleep(clock, _PAUSE)
             moment = min(until, clock.now() + self.timeouts.connect)
             try:
-                health = self.transport.send(_HEALTH, connect=self.timeouts.connect, until=moment, now=clock.now)
+                health = yield self.transport.send(_HEALTH, connect=self.timeouts.connect, until=moment, now=clock.now)
                 with closing(health):
-                    health.read_all(moment)
+                    yield health.read_all(moment)
             except ProviderError:
                 return False  # it went away while it was loading: the error that began this says enough
             if health.status == 200:
                 return True
         return False
+
+
+class LlamaCpp(LlamaCppBase, Adapter):
+    __doc__ = LlamaCppBase.__doc__

@@ -13,6 +13,7 @@ from .endpoints import Model
 from .hints import hint_for
 from .probing import Inquiry, Probe
 from .process import ProcessTransport
+from .worlds import Waits
 
 __all__ = ["FileInquiry", "fault_of"]
 
@@ -22,11 +23,13 @@ _MAGIC = b"GGUF"  # the first four bytes of every such file, by its specificatio
 class FileInquiry(Inquiry):
     """A question to an adapter that runs a program of this machine; the name of a model is the path of its file."""
 
-    def _list(self) -> tuple[Model, ...]:
+    def _list(self) -> Waits[tuple[Model, ...]]:
+        yield from ()  # nothing is waited for
         path = self._adapter.model
         return (_model_in(path),) if path else ()
 
-    def _probe(self) -> Probe:
+    def _probe(self) -> Waits[Probe]:
+        yield from ()
         cast(ProcessTransport, self._adapter.transport).find()
         found = _model_in(self._model) if self._model else None
         return Probe(self._clock.now() - self._start, False, found)

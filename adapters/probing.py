@@ -15,12 +15,13 @@ from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from ..pipeline import Call, Clock, ErrorClass, ModelNotFound, ProviderError, Request, TimedOut, Unavailable
-from .adapter import Adapter
+from .adapter import Joined
 from .codec import HttpCall, HttpCodec
 from .endpoints import Endpoints, Model, endpoints_of, field_of, model_of
 from .hints import hint_for, hint_for_probe
-from .incoming import WAITED, Incoming
+from .incoming import WAITED, Arrival
 from .shapes import any_json, malformed
+from .worlds import Waits
 
 __all__ = ["Inquiry", "Model", "Probe"]
 
@@ -47,7 +48,7 @@ class Probe:
 class Inquiry:
     """One question to one provider, with one moment at which it has to be answered."""
 
-    def __init__(self, adapter: Adapter, model: str | None, timeout: float, clock: Clock | None) -> None:
+    def __init__(self, adapter: Joined, model: str | None, timeout: float, clock: Clock | None) -> None:
         """Starts the clock.
 
         Args:
@@ -66,36 +67,36 @@ class Inquiry:
         self._timeout = timeout
         self._clock = clock or Clock()
         self._start = self._clock.now()
-        self._incoming: Incoming | None = None
+        self._incoming: Arrival | None = None
 
-    def models(self) -> tuple[Model, ...]:
+    def models(self) -> Waits[tuple[Model, ...]]:
         """Every model that the provider lists."""
         return self._told(self._list)
 
-    def probe(self) -> Probe:
+    def probe(self) -> Waits[Probe]:
         """Whether the provider answers, takes the key and has the model, by its cheapest endpoints."""
         return self._told(self._probe)
 
-    def _probe(self) -> Probe:
+    def _probe(self) -> Waits[Probe]:
         ends = endpoints_of(self._adapter.codec)
         found = None
         if self._model and ends.one:
-            found = self._get(ends.one + quote(self._model, safe=":"), model_of)
+            found = yield from self._get(ends.one + quote(self._model, safe=":"), model_of)
         else:
             for path, name in ends.proofs:
                 if path != ends.models or not self._model:
-                    self._get(path, partial(field_of, name=name))
+                    yield from self._get(path, partial(field_of, name=name))
             if self._model:
-                found = self._find(ends, self._list())
+                found = self._find(ends, (yield from self._list()))
         key = any(map(bool, self._adapter._secrets))
         return Probe(self._clock.now() - self._start, None if key and ends.public else key, found)
 
-    def _list(self) -> tuple[Model, ...]:
+    def _list(self) -> Waits[tuple[Model, ...]]:
         ends = endpoints_of(self._adapter.codec)
         found: list[Model] = []
         path = ends.models
         for _ in range(_PAGES):
-            page, more = self._get(path, ends.page)
+            page, more = yield from self._get(path, ends.page)
             found += page
             if not more:
                 return tuple(found)
@@ -114,14 +115,16 @@ class Inquiry:
                 hint=hint_for(self._adapter.codec.provider, ErrorClass.MODEL_NOT_FOUND, "model", ""),
             ) from None
 
-    def _get(self, path: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+    def _get(self, path: str, read: Callable[[Mapping[str, Any]], T]) -> Waits[T]:
         adapter = self._adapter
         call = HttpCall(path, cast(HttpCodec, adapter.codec).headers(False), b"", method="GET")
         until = self._start + self._timeout
         connect = adapter.timeouts.connect
-        self._incoming = incoming = adapter.transport.send(call, connect=connect, until=until, now=self._clock.now)
+        self._incoming = incoming = yield adapter.transport.send(
+            call, connect=connect, until=until, now=self._clock.now
+        )
         with closing(incoming):
-            body = incoming.read_all(until)
+            body = yield incoming.read_all(until)
         status, codec = incoming.status, cast(HttpCodec, adapter.codec)
         if not 200 <= status < 300:
             raise codec.meaning(status, incoming.headers, body) or Unavailable(status=status)
@@ -138,12 +141,12 @@ class Inquiry:
             error.status = status
             raise
 
-    def _told(self, ask: Callable[[], T]) -> T:
+    def _told(self, ask: Callable[[], Waits[T]]) -> Waits[T]:
         """What is asked for, or an error that is complete and clean."""
         adapter = self._adapter
         failure, cause = None, None
         try:
-            return ask()
+            return (yield from ask())
         except ProviderError as error:
             failure, cause = error, error.__cause__
         if isinstance(failure, TimedOut) and failure.reason == WAITED:

@@ -1,4 +1,7 @@
-"""The adapters that are ready to use, with keys and addresses from where the official clients have them."""
+"""The adapters that are ready to use, with keys and addresses from where the official clients have them.
+
+What prepares codec, address and headers is the same in both worlds: `async_ready` joins it with asyncio.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..pipeline import Secret, Timeouts
-from .adapter import Adapter, Transport
+from .adapter import Adapter, Joined, Transport
 from .claude import ClaudeCodec
 from .codec import HttpCall
 from .environment import base_url_of, bearer, key_of, ollama_host
-from .http import HttpTransport
 from .ollama import OllamaCodec
 from .openai import OpenAICodec
 from .openrouter import OpenRouterCodec
@@ -21,10 +23,21 @@ from .schemas import OPENAI, OPENAI_COMPATIBLE
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Claude", "Ollama", "OpenAI", "OpenRouter"]
+    from .async_adapter import AsyncTransport
+
+__all__ = [
+    "Claude",
+    "ClaudeBase",
+    "Ollama",
+    "OllamaBase",
+    "OpenAI",
+    "OpenAIBase",
+    "OpenRouter",
+    "OpenRouterBase",
+]
 
 
-class OpenAI(Adapter):
+class OpenAIBase(Joined):
     """OpenAI chat completions, or a server that speaks like it.
 
     Args:
@@ -41,7 +54,7 @@ class OpenAI(Adapter):
         headers: further headers for every request; what holds a key as Secret.
         rules: what errors mean in your eyes, such as those of a gateway in between; they go before the adapter's own.
         pool: connections kept open.
-        session: a `requests.Session` to send through.
+        session: a `requests.Session` to send through; only in threads.
         transport: in place of HTTP; the arguments about HTTP are then not used.
 
     Raises:
@@ -64,7 +77,7 @@ class OpenAI(Adapter):
         rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport[HttpCall] | None = None,
+        transport: Transport[HttpCall] | AsyncTransport[HttpCall] | None = None,
     ) -> None:
         provider = provider or ("openai-compatible" if compatible else "openai")
         foreign = compatible and base_url is not None  # OpenAI's own key is not for others
@@ -80,14 +93,14 @@ class OpenAI(Adapter):
         super().__init__(
             OpenAICodec(OPENAI_COMPATIBLE if compatible else OPENAI, provider, rules=checked(rules)),
             transport
-            or HttpTransport(url, provider=provider, headers=known, secrets=(key,), pool=pool, session=session),
+            or self._over_http(url, provider=provider, headers=known, secrets=(key,), pool=pool, session=session),
             model=model,
             timeouts=timeouts,
             secrets=(key,),
         )
 
 
-class Claude(Adapter):
+class ClaudeBase(Joined):
     """Anthropic's Messages API.
 
     Args:
@@ -119,7 +132,7 @@ class Claude(Adapter):
         rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport[HttpCall] | None = None,
+        transport: Transport[HttpCall] | AsyncTransport[HttpCall] | None = None,
     ) -> None:
         # One of the two, never both: some servers refuse a request that carries two keys.
         key = token = Secret("")
@@ -136,7 +149,7 @@ class Claude(Adapter):
         super().__init__(
             ClaudeCodec(version=version, max_tokens=max_tokens, rules=checked(rules)),
             transport
-            or HttpTransport(url, provider="claude", headers=known, secrets=secrets, pool=pool, session=session),
+            or self._over_http(url, provider="claude", headers=known, secrets=secrets, pool=pool, session=session),
             model=model,
             timeouts=timeouts,
             secrets=secrets,
@@ -144,7 +157,7 @@ class Claude(Adapter):
         )
 
 
-class Ollama(Adapter):
+class OllamaBase(Joined):
     """Ollama's own API, local or in its cloud.
 
     A first call may load the model for minutes: give `Timeouts(first_event=300)` or so where that happens.
@@ -172,7 +185,7 @@ class Ollama(Adapter):
         rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport[HttpCall] | None = None,
+        transport: Transport[HttpCall] | AsyncTransport[HttpCall] | None = None,
     ) -> None:
         key = key_of(provider, api_key, ("OLLAMA_API_KEY",), required=False)
         url = ollama_host(base_url or os.environ.get("OLLAMA_HOST"))
@@ -180,7 +193,7 @@ class Ollama(Adapter):
         super().__init__(
             OllamaCodec(checked(rules)),
             transport
-            or HttpTransport(url, provider="ollama", headers=known, secrets=(key,), pool=pool, session=session),
+            or self._over_http(url, provider="ollama", headers=known, secrets=(key,), pool=pool, session=session),
             model=model,
             timeouts=timeouts,
             secrets=(key,),
@@ -188,7 +201,7 @@ class Ollama(Adapter):
         )
 
 
-class OpenRouter(Adapter):
+class OpenRouterBase(Joined):
     """OpenRouter: the models of many providers behind one key.
 
     Args:
@@ -217,7 +230,7 @@ class OpenRouter(Adapter):
         rules: Sequence[Rule] = (),
         pool: int = 64,
         session: requests.Session | None = None,
-        transport: Transport[HttpCall] | None = None,
+        transport: Transport[HttpCall] | AsyncTransport[HttpCall] | None = None,
     ) -> None:
         key = key_of(provider, api_key, ("OPENROUTER_API_KEY",), required=transport is None)
         url = base_url or "https://openrouter.ai/api/v1"
@@ -230,9 +243,25 @@ class OpenRouter(Adapter):
         super().__init__(
             OpenRouterCodec(checked(rules)),
             transport
-            or HttpTransport(url, provider="openrouter", headers=known, secrets=(key,), pool=pool, session=session),
+            or self._over_http(url, provider="openrouter", headers=known, secrets=(key,), pool=pool, session=session),
             model=model,
             timeouts=timeouts,
             secrets=(key,),
             provider=provider,
         )
+
+
+class OpenAI(OpenAIBase, Adapter):
+    __doc__ = OpenAIBase.__doc__
+
+
+class Claude(ClaudeBase, Adapter):
+    __doc__ = ClaudeBase.__doc__
+
+
+class Ollama(OllamaBase, Adapter):
+    __doc__ = OllamaBase.__doc__
+
+
+class OpenRouter(OpenRouterBase, Adapter):
+    __doc__ = OpenRouterBase.__doc__

@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from mainstay.pipeline import AsyncReply, AsyncStack, Chunk, ErrorClass, ProviderError, Reply, Request, Stack, Usage
 from mainstay.pipeline.layer import AsyncBound, Bound
+from support.bridge import WORLDS
 
 # No example has a limit in wall-clock time: how long one takes says more about the machine than about the code.
 settings.register_profile("mainstay", deadline=None)
@@ -169,6 +170,14 @@ def of(*kinds: type) -> Callable[[list[Any]], list[Any]]:
 def either_world(request: pytest.FixtureRequest) -> Any:
     """Each of the two worlds in turn."""
     return request.param
+
+
+@pytest.fixture(params=WORLDS, ids=[world.name for world in WORLDS])
+def either(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Each of the two worlds in turn, to be handled alike; see `support.bridge`."""
+    world = request.param()
+    yield world
+    world.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +48,14 @@ TOOLS = [
         },
     }
 ]
+
+
+@pytest.fixture(autouse=True)
+def world(either: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every test of this file is run in both worlds: the names of the adapters are those of the world in turn."""
+    for name in ("Adapter", "Claude", "Ollama", "OpenAI", "Stack"):
+        monkeypatch.setattr(sys.modules[__name__], name, getattr(either, name))
+    return either
 
 
 @pytest.fixture(autouse=True)
