@@ -31,6 +31,8 @@ __all__ = ["AsyncHttpIncoming", "AsyncHttpTransport"]
 
 _LONGEST_LINE = 65536  # bytes of a status line or header, as http.client has it
 _NEVER = float("inf")
+_LARGE = 1 << 20  # bytes; a larger body is written in pieces, so that it holds neither the loop nor a buffer of its size
+_PIECE = 1 << 18
 
 
 class _Opened(NamedTuple):
@@ -67,6 +69,24 @@ class _Held:
         transport = self.transport
         if transport is not None and (self.connection.protocol is not None or transport.is_closing()):
             transport.abort()
+
+
+class _InPieces:
+    """A large body, which aiohttp writes as fast as the provider reads it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = memoryview(body)
+        self._at = 0
+
+    def __aiter__(self) -> _InPieces:
+        return self
+
+    async def __anext__(self) -> memoryview:
+        piece = self._body[self._at : self._at + _PIECE]
+        self._at += _PIECE
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
 
 _HELD: ContextVar[_Held] = ContextVar("mainstay_held")
@@ -135,6 +155,11 @@ class AsyncHttpTransport(Origin):
         if left <= 0:
             raise TimedOut(reason=WAITED)
         connecting = connect < left
+        headers = {**known.headers, **call.headers}
+        body: Any = call.body or None
+        if len(call.body) > _LARGE:
+            headers["Content-Length"] = str(len(call.body))
+            body = _InPieces(call.body)
         held = _Held()
         token = _HELD.set(held)
         try:
@@ -142,8 +167,8 @@ class AsyncHttpTransport(Origin):
                 response = await opened.session.request(
                     call.method,
                     URL(self._url(call), encoded=True),
-                    data=call.body or None,
-                    headers={**known.headers, **call.headers},
+                    data=body,
+                    headers=headers,
                     allow_redirects=False,
                     proxy=known.proxy,
                     ssl=known.ssl,
@@ -167,7 +192,7 @@ class AsyncHttpTransport(Origin):
             raise failure from cause  # out here, so that the original is no context either, unless it is the cause
         finally:
             # The traceback holds this frame, which would hold the key.
-            del failure, cause, known, opened, call
+            del failure, cause, known, opened, call, headers, body
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop, those in use too. It can be used again."""

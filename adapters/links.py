@@ -12,9 +12,9 @@ __all__ = ["asked", "chain", "harmless", "kinds", "quoted", "said", "waited"]
 
 _DEEPEST = 12
 
-# urllib3 derives a refused connection from a connect timeout, and http.client one that was closed without an answer
-# from an answer that makes no sense. Neither is what its ancestor says.
-_NO_KIN_OF_THEIRS = frozenset({"NewConnectionError", "RemoteDisconnected"})
+# urllib3 derives a refused connection from a connect timeout, http.client one that was closed without an answer from an
+# answer that makes no sense, and aiohttp a body that broke off from the same. None is what its ancestor says.
+_NO_KIN_OF_THEIRS = frozenset({"NewConnectionError", "RemoteDisconnected", "TransferEncodingError", "ContentLengthError"})
 
 # What http.client and urllib3 raise about bytes that make no sense, most of them with these bytes.
 _QUOTING = frozenset(
@@ -91,6 +91,9 @@ def harmless(error: BaseException, secrets: Iterable[Secret]) -> BaseException |
         try:
             if asked(link, "request") is not None:
                 link.request = None  # type: ignore[attr-defined]  # requests' exceptions carry it, headers and all
+            if asked(link, "request_info") is not None:
+                link.request_info = None  # type: ignore[attr-defined]  # aiohttp's, which has it as an argument too
+                link.args = ()
             texts += str(link), repr(link)
         except Exception:  # noqa: BLE001 - what cannot be emptied or read may hold anything
             return None

@@ -31,7 +31,7 @@ class InThreads:
     Claude, LlamaCpp, Ollama, OpenAI, OpenRouter = (getattr(adapters, name) for name in READY)
 
     def own(self, handler: Any) -> Any:
-        """The handler as this world's stacks take it."""
+        """What was made here, as this world takes it."""
         return handler
 
     def close(self) -> None: ...
@@ -51,7 +51,9 @@ class Asyncio:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
 
     def own(self, handler: Any) -> Any:
-        return handler._it if isinstance(handler, Bridge) else handler
+        if isinstance(handler, Bridge):
+            return handler._it
+        return Awaited(handler) if hasattr(handler, "send") or hasattr(handler, "read") else handler
 
     def close(self) -> None:
         self.wait(self.loop.shutdown_asyncgens())
@@ -73,9 +75,28 @@ class Asyncio:
             raise AttributeError(name)
 
         def made(*args: Any, **options: Any) -> Bridge:
-            return Bridge(make(*args, **options), self)
+            return Bridge(make(*map(self.own, args), **options), self)
 
         return made
+
+
+class Awaited:
+    """A transport for threads, or what arrives over one, where it has to be awaited. It must not really wait."""
+
+    def __init__(self, it: Any) -> None:
+        self._it = it
+
+    async def send(self, *args: Any, **options: Any) -> Awaited:
+        return Awaited(self._it.send(*args, **options))
+
+    async def read(self, until: float) -> bytes:
+        return bytes(self._it.read(until))
+
+    async def aclose(self) -> None:
+        self._it.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._it, name)
 
 
 class Bridge:
