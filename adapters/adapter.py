@@ -172,8 +172,7 @@ class Joined:
         error.provider = self.provider
         error.model = error.model or request.model
         if incoming is not None and error.request_id is None:
-            headers = incoming.headers
-            error.request_id = next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+            error.request_id = _request_id(incoming.headers)
         error.with_traceback(None)  # whose frames hold what was sent and answered
         error.__cause__ = error.__context__ = cause  # not a decoder's error, which holds the body
         clean(error, self._secrets, request)
@@ -262,3 +261,7 @@ class Adapter(Joined, Closing):
         from .http import HttpTransport
 
         return HttpTransport(base_url, **options)
+
+
+def _request_id(headers: Mapping[str, str], secrets: Sequence[Secret] = ()) -> str | None:
+    return clean_id(next((headers[name] for name in REQUEST_IDS if headers.get(name)), None), secrets)

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import aiohttp
+from urllib3.util.wait import wait_for_read
 from yarl import URL
 
-from ..pipeline import ProviderError, Secret, TimedOut, Unavailable
+from ..pipeline import ErrorClass, ProviderError, Secret, TimedOut, TruncatedStream, Unavailable
 from .codec import HttpCall
+from .hints import hint_for
 from .incoming import MAX_BODY, WAITED, Arrival, Now, broken
 from .links import harmless
 from .origin import Origin, Surroundings, surroundings
@@ -31,7 +34,9 @@ __all__ = ["AsyncHttpIncoming", "AsyncHttpTransport"]
 
 _LONGEST_LINE = 65536  # bytes of a status line or header, as http.client has it
 _NEVER = float("inf")
-_LARGE = 1 << 20  # bytes; a larger body is written in pieces, so that it holds neither the loop nor a buffer of its size
+_LARGE = (
+    1 << 20
+)  # bytes; a larger body is written in pieces, so that it holds neither the loop nor a buffer of its size
 _PIECE = 1 << 18
 
 
@@ -98,19 +103,30 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self, pool: int, **options: Any) -> None:
         super().__init__(limit=0, **options)
         self._kept = pool
+        self._used: weakref.WeakSet[Any] = weakref.WeakSet()
         self.held: set[Any] = set()
 
     async def connect(self, *args: Any, **options: Any) -> Any:
         connection = await super().connect(*args, **options)
+        while connection.protocol in self._used and _has_ended(connection):
+            connection.close()
+            connection = await super().connect(*args, **options)
+        self._used.add(connection.protocol)
         held = self.held
         held.add(connection)
         connection.add_callback(lambda: held.discard(connection))
-        protocol = connection.protocol
-        if len(held) > self._kept and protocol is not None:
-            protocol.force_close()
+        if len(held) > self._kept and connection.protocol is not None:
+            connection.protocol.force_close()
         mine = _HELD.get()
         mine.connection, mine.transport = connection, connection.transport
         return connection
+
+
+def _has_ended(connection: Any) -> bool:
+    """Whether the server has closed a connection and the loop has not heard of it yet: urllib3 looks too."""
+    transport = connection.transport
+    sock = transport and transport.get_extra_info("socket")
+    return sock is None or wait_for_read(sock, timeout=0)
 
 
 class AsyncHttpTransport(Origin):
@@ -148,9 +164,10 @@ class AsyncHttpTransport(Origin):
             TimedOut: with reason "connect", or WAITED for the rest.
             ProviderError: if the provider cannot be reached.
         """
-        opened = self._opened.get(asyncio.get_running_loop()) or await self._open()
         known = self._known
-        assert known is not None
+        if known is None:
+            known = self._known = self._look_up()
+        opened = self._opened.get(asyncio.get_running_loop()) or await self._open()
         left = until - now()
         if left <= 0:
             raise TimedOut(reason=WAITED)
@@ -200,10 +217,10 @@ class AsyncHttpTransport(Origin):
         opened = self._opened.pop(asyncio.get_running_loop(), None)
         if opened is not None:
             await opened.tenancy.aclose()
+        if not self._opened:
+            self._known = None
 
     async def _open(self) -> _Opened:
-        if self._known is None:
-            self._known = self._look_up()
         self._leave_dead_loops()
         loop = asyncio.get_running_loop()
         connector = _Connector(self._pool, loop=loop)
@@ -218,6 +235,15 @@ class AsyncHttpTransport(Origin):
         opened = self._opened[loop] = _Opened(session, tenancy)
         await anext(tenancy)  # does not wait, so that no two tasks open one each; the loop knows of it from now on
         return opened
+
+    def _meaning(self, error: Exception, connecting: bool) -> ProviderError:
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            hint = hint_for(self.provider, ErrorClass.UNAVAILABLE, "proxy", "")
+            return Unavailable(f"the proxy answered {error.status}", reason="proxy", hint=hint)
+        if isinstance(error, aiohttp.ClientResponseError):  # whose status is not the server's: it could not be read
+            cut = isinstance(error.__cause__, aiohttp.http_exceptions.TransferEncodingError)
+            return TruncatedStream() if cut else Unavailable(reason="malformed_response")
+        return super()._meaning(error, connecting)
 
     def _leave_dead_loops(self) -> None:
         for loop in list(self._opened):

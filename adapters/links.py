@@ -14,11 +14,14 @@ _DEEPEST = 12
 
 # urllib3 derives a refused connection from a connect timeout, http.client one that was closed without an answer from an
 # answer that makes no sense, and aiohttp a body that broke off from the same. None is what its ancestor says.
-_NO_KIN_OF_THEIRS = frozenset({"NewConnectionError", "RemoteDisconnected", "TransferEncodingError", "ContentLengthError"})
+_NO_KIN_OF_THEIRS = frozenset(
+    {"NewConnectionError", "RemoteDisconnected", "TransferEncodingError", "ContentLengthError"}
+)
 
-# What http.client and urllib3 raise about bytes that make no sense, most of them with these bytes.
+# What http.client, urllib3 and aiohttp raise about bytes that make no sense, most of them with these bytes.
 _QUOTING = frozenset(
     {"HTTPException", "InvalidChunkLength", "ProtocolError", "DecodeError", "HeaderParsingError", "ValueError"}
+    | {"HttpProcessingError", "ClientPayloadError", "ClientResponseError"}
 )
 
 

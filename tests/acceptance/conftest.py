@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from mainstay.adapters import Claude, LlamaCpp, Ollama, OpenAI, OpenRouter
 from mainstay.adapters.sandbox import Sandbox
 from mainstay.pipeline import Clock, Timeouts
+from support.bridge import InThreads
 
-ADAPTERS: dict[str, type[Any]] = {
-    "openai": OpenAI,
-    "claude": Claude,
-    "openrouter": OpenRouter,
-    "ollama": Ollama,
-    "llama_cpp": LlamaCpp,
+ADAPTERS = {
+    "openai": "OpenAI",
+    "claude": "Claude",
+    "openrouter": "OpenRouter",
+    "ollama": "Ollama",
+    "llama_cpp": "LlamaCpp",
 }
 
 
@@ -36,6 +37,10 @@ class LeapingClock(Clock):
         self.slept.append(seconds)
         self._leapt += seconds
 
+    async def asleep(self, seconds: float) -> None:
+        self._leap(seconds)
+        await asyncio.sleep(0.005)  # in which the end of a connection arrives that the provider has closed
+
 
 @pytest.fixture
 def clock() -> LeapingClock:
@@ -43,7 +48,13 @@ def clock() -> LeapingClock:
 
 
 @pytest.fixture
-def bench() -> Iterator[Callable[..., tuple[Sandbox, Any]]]:
+def world() -> Any:
+    """The world of threads. A file whose tests are run in both worlds has a `world` of its own."""
+    return InThreads()
+
+
+@pytest.fixture
+def bench(world: Any) -> Iterator[Callable[..., tuple[Sandbox, Any]]]:
     """Makes a sandbox and an adapter onto it; both are closed at the end, and nothing may be left open."""
     with ExitStack() as stack:
         servers: list[Sandbox] = []
@@ -54,6 +65,6 @@ def bench() -> Iterator[Callable[..., tuple[Sandbox, Any]]]:
             settings: dict[str, Any] = {"base_url": server.url, "timeouts": timeouts or Timeouts()}
             if dialect != "ollama":
                 settings["api_key"] = "sk-test"
-            return server, stack.enter_context(ADAPTERS[dialect](**settings))
+            return server, stack.enter_context(getattr(world, ADAPTERS[dialect])(**settings))
 
         yield make

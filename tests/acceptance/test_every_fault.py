@@ -18,7 +18,6 @@ from mainstay.pipeline import (
     ProviderError,
     Request,
     Route,
-    Stack,
     TruncatedStream,
 )
 from support.fault_table import CASES, DIALECTS, FAST, GOOD, INVALID, SLOW, TIMEOUT, TRIES, UNAVAILABLE
@@ -32,14 +31,22 @@ TABLE = [
 ]
 
 
+@pytest.fixture
+def world(either: Any) -> Any:
+    """Every test of this file is run in both worlds."""
+    return either
+
+
 @pytest.mark.parametrize(("name", "dialect", "stream"), TABLE)
-def test_with_another_route(name: str, dialect: str, stream: bool, bench: Any, clock: Any) -> None:
+def test_with_another_route(name: str, dialect: str, stream: bool, bench: Any, clock: Any, world: Any) -> None:
     case = CASES[name]
     server, adapter = bench(dialect, timeouts=SLOW if case.complete is None else FAST)
     other, spare = bench("openai" if dialect != "openai" else "claude")
     server.always(case.fault())
     other.always(Answer("The other one answers."))
-    stack = Stack(standard(), Fallback(Route("first", adapter), Route("other", spare)), clock=clock)
+    stack = world.Stack(
+        standard(), Fallback(Route("first", world.own(adapter)), Route("other", world.own(spare))), clock=clock
+    )
     meaning = case.meaning(stream)
 
     if meaning == "cut":
@@ -63,11 +70,11 @@ def test_with_another_route(name: str, dialect: str, stream: bool, bench: Any, c
 
 
 @pytest.mark.parametrize(("name", "dialect", "stream"), TABLE)
-def test_alone(name: str, dialect: str, stream: bool, bench: Any, clock: Any) -> None:
+def test_alone(name: str, dialect: str, stream: bool, bench: Any, clock: Any, world: Any) -> None:
     case = CASES[name]
     server, adapter = bench(dialect, timeouts=SLOW if case.complete is None else FAST)
     server.always(case.fault())
-    stack = Stack(standard(), adapter, clock=clock)
+    stack = world.Stack(standard(), adapter, clock=clock)
     meaning = case.meaning(stream)
 
     if meaning == "cut":
@@ -87,26 +94,28 @@ def test_alone(name: str, dialect: str, stream: bool, bench: Any, clock: Any) ->
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_refused_connection(dialect: str, stream: bool, bench: Any, clock: Any) -> None:
+def test_a_refused_connection(dialect: str, stream: bool, bench: Any, clock: Any, world: Any) -> None:
     server, adapter = bench(dialect, refusing=True)
     other, spare = bench("openai" if dialect != "openai" else "claude")
     other.always(GOOD)
 
-    stack = Stack(standard(), Fallback(Route("first", adapter), Route("other", spare)), clock=clock)
+    stack = world.Stack(
+        standard(), Fallback(Route("first", world.own(adapter)), Route("other", world.own(spare))), clock=clock
+    )
     assert _answer(stack, stream) == GOOD.text
     with pytest.raises(ProviderError) as caught:
-        _answer(Stack(standard(), adapter, clock=clock), stream)
+        _answer(world.Stack(standard(), adapter, clock=clock), stream)
     assert (caught.value.error_class, caught.value.reason) == (UNAVAILABLE, "connection_refused")
     assert len(caught.value.attempts) == 3
     assert server.connections == 0
 
 
-def _answer(stack: Stack, stream: bool) -> str:
+def _answer(stack: Any, stream: bool) -> str:
     with stack(Request("some-model", "Is all of it there?", stream=stream)) as reply:
         return reply.read().text
 
 
-def _expect_cut(stack: Stack, server: Any, other: Any = None) -> None:
+def _expect_cut(stack: Any, server: Any, other: Any = None) -> None:
     """After the first token nothing is retried or replaced: the error says what came, and one request was sent."""
     with (
         stack(Request("some-model", "Is all of it there?", stream=True)) as reply,

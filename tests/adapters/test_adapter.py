@@ -399,7 +399,8 @@ class TestClocks:
     def test_the_total_of_a_stream(self) -> None:
         with Sandbox("ollama") as server:
             answer = Answer(chunks=("x",) * 5000)
-            error, seconds = timed(server, faults.drip(0.0005, then=answer), STREAM, **{**ONE, "total": 0.6})
+            clocks = {"connect": 0.3, "first_event": 1.2, "gap": 1.2, "total": 1.5}
+            error, seconds = timed(server, faults.drip(0.0005, then=answer), STREAM, **clocks)
         assert error.reason == "total"
         assert error.partial is not None
         assert error.partial.text
