@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from mainstay.adapters.sandbox import Answer, Sandbox
-from mainstay.pipeline import Reply, Request, ToolCall, Usage
+from mainstay.pipeline import Request, ToolCall, Usage
 from support.good_answers import CASES, FUNCTIONS, LOGPROBS, MESSAGES, SCHEMA, Case
 
 DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
@@ -179,7 +179,7 @@ CLIENTS: dict[str, Callable[[str, Sandbox, Mapping[str, Any], bool], Said]] = {
 
 
 def by_adapter(dialect: str, adapter: Any, params: Mapping[str, Any], stream: bool) -> Said:
-    reply: Reply = adapter(Request("m", MESSAGES, params, stream))
+    reply = adapter(Request("m", MESSAGES, params, stream))
     calls: tuple[ToolCall, ...] = reply.read().tool_calls
     return Said(
         reply.text,
@@ -193,6 +193,12 @@ def by_adapter(dialect: str, adapter: Any, params: Mapping[str, Any], stream: bo
         reply.native_finish_reason,
         list(reply.reasoning_details),
     )
+
+
+@pytest.fixture
+def world(either: Any) -> Any:
+    """Every test of this file is run in both worlds."""
+    return either
 
 
 @pytest.mark.parametrize(("name", "dialect", "stream"), TABLE)

@@ -9,8 +9,10 @@ import os
 import pickle
 import re
 import socket
+import sys
 import traceback
 from collections.abc import Callable, Iterator
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +23,7 @@ from mainstay.adapters import Adapter, Claude, HttpTransport, LlamaCpp, LlamaCpp
 from mainstay.middleware import CircuitBreaker, Log, Trace, TraceCall
 from mainstay.pipeline import Call, ErrorClass, Event, ProviderError, Request, Secret, Stack
 from mainstay.providers import Provider
+from support import bridge
 from support.fake_llama import fake_llama
 from support.raw_server import Heard, RawServer
 
@@ -42,6 +45,14 @@ NEEDLES = (
 JSON = b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n"
 MODES = pytest.mark.parametrize("stream", [False, True], ids=["complete", "stream"])
+
+
+@pytest.fixture(autouse=True)
+def world(either: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every test of this file is run in both worlds: the names of the adapters are those of the world in turn."""
+    for name in ("Claude", "HttpTransport", "LlamaCpp", "Ollama", "OpenAI", "OpenRouter", "Stack"):
+        monkeypatch.setattr(sys.modules[__name__], name, getattr(either, name))
+    return either
 
 
 @pytest.fixture
@@ -102,13 +113,13 @@ def assert_clean(*texts: str) -> None:
 
 def shown(error: ProviderError, adapter: Adapter) -> str:
     """Everything that a program or a person can see of it, and tools that show the variables of frames."""
-    parts = [repr(adapter), repr(vars(adapter))]
+    parts = [repr(adapter), repr(vars(getattr(adapter, "_it", adapter)))]
     parts += pickle.dumps(error).decode("latin-1"), pickle.dumps(error.detached()).decode("latin-1")
     for link in links(error):
         parts += str(link), repr(link), repr(vars(link)), repr(link.args)
-        # Without the frames of this file, which name what is looked for.
+        # Without the frames of these two files, which name what is looked for.
         for frame in traceback.StackSummary.extract(traceback.walk_tb(link.__traceback__), capture_locals=True):
-            if frame.filename != __file__:
+            if frame.filename not in (__file__, bridge.__file__):
                 parts += frame.line or "", repr(frame.locals)
     parts += map(repr, error.attempts)
     return "\n".join(parts)
@@ -210,7 +221,7 @@ def test_nobody_who_watches_sees_it(
     assert len(tracing.calls) == len(tracing.attempts) == len(echo.heard)
 
 
-@pytest.mark.parametrize("ask", [Adapter.models, Adapter.probe])
+@pytest.mark.parametrize("ask", [methodcaller("models"), methodcaller("probe")], ids=["models", "probe"])
 @pytest.mark.parametrize("place", ["message", "code", "request id", "in a 200", "text", "status line", "redirect"])
 def test_nor_does_a_probe_show_it(
     echo: RawServer, make: Callable[..., Adapter], place: str, ask: Callable[[Adapter], Any], caplog: Any

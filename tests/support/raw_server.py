@@ -9,22 +9,33 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from mainstay.adapters import Adapter, Claude, LlamaCpp, Ollama, OpenAI, OpenRouter
+from mainstay import adapters
+from mainstay.adapters import Adapter
 
-__all__ = ["READY", "Heard", "Play", "RawServer", "chunked", "head"]
+__all__ = ["READY", "Heard", "Play", "RawServer", "chunked", "head", "ready"]
 
-READY: Mapping[str, Callable[..., Adapter]] = {
-    "openai": lambda url, **options: OpenAI(base_url=url, **{"api_key": "sk-test", **options}),
-    "openrouter": lambda url, **options: OpenRouter(base_url=url, **{"api_key": "sk-test", **options}),
-    "claude": lambda url, **options: Claude(base_url=url, **{"api_key": "sk-test", **options}),
-    "ollama": lambda url, **options: Ollama(url, **options),
-    "llama_cpp": lambda url, **options: LlamaCpp(url, **options),
-    # The Messages API of llama.cpp's server, by the adapter for Claude.
-    "llama_cpp_messages": lambda url, **options: Claude(base_url=url, **{"api_key": "x", **options}),
-}
-"""The ready adapters, by the server that they are made for: each takes a base URL and options."""
+
+def ready(world: Any) -> dict[str, Callable[..., Any]]:
+    """The ready adapters of a world, by the server that they are made for: each takes a base URL and options."""
+
+    def keyed(make: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda url, **options: make(base_url=url, **{"api_key": "sk-test", **options})
+
+    return {
+        "openai": keyed(world.OpenAI),
+        "openrouter": keyed(world.OpenRouter),
+        "claude": keyed(world.Claude),
+        "ollama": lambda url, **options: world.Ollama(url, **options),
+        "llama_cpp": lambda url, **options: world.LlamaCpp(url, **options),
+        # The Messages API of llama.cpp's server, by the adapter for Claude.
+        "llama_cpp_messages": keyed(world.Claude),
+    }
+
+
+READY: Mapping[str, Callable[..., Adapter]] = ready(adapters)
+"""Those of the world of threads."""
 
 
 @dataclass(frozen=True)
