@@ -9,9 +9,13 @@ from ..pipeline.lazy import handing_on
 if TYPE_CHECKING:
     from .alerts import LogAlert as LogAlert
     from .alerts import WebhookAlert as WebhookAlert
+    from .chain import AsyncProviderChain as AsyncProviderChain
     from .chain import ProviderChain as ProviderChain
+    from .manager import AsyncProviderManager as AsyncProviderManager
     from .manager import ProviderManager as ProviderManager
+    from .provider import AsyncProvider as AsyncProvider
     from .provider import Provider as Provider
+    from .registry import create_async_provider as create_async_provider
     from .registry import create_provider as create_provider
     from .status_server import serve_status as serve_status
     from .telemetry import Telemetry as Telemetry
@@ -19,23 +23,31 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "LogAlert": "alerts",
+    "AsyncProvider": "provider",
+    "AsyncProviderChain": "chain",
+    "AsyncProviderManager": "manager",
     "Provider": "provider",
     "ProviderChain": "chain",
     "ProviderManager": "manager",
     "Telemetry": "telemetry",
     "WebhookAlert": "alerts",
+    "create_async_provider": "registry",
     "create_provider": "registry",
     "export": "telemetry",
     "serve_status": "status_server",
 }
 
 __all__ = [
+    "AsyncProvider",
+    "AsyncProviderChain",
+    "AsyncProviderManager",
     "LogAlert",
     "Provider",
     "ProviderChain",
     "ProviderManager",
     "Telemetry",
     "WebhookAlert",
+    "create_async_provider",
     "create_provider",
     "export",
     "serve_status",

@@ -1,22 +1,23 @@
-"""ProviderChain: several providers, one answer."""
+"""ProviderChain: several providers, one answer; AsyncProviderChain: the same for asyncio."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, Unpack
+from typing import Any, ClassVar, TypeAlias, Unpack
 
 from ..middleware import Fallback, MidStream, Strategy
-from ..pipeline import Reply, Request, Route
+from ..pipeline import Request, Route
 from ..pipeline.router import label
-from .front import Front, FrontOptions
-from .provider import Provider
+from .front import AsyncFront, Front, FrontBase, FrontOptions
+from .provider import AsyncProvider, Provider, ProviderBase
 
-__all__ = ["ProviderChain"]
+__all__ = ["AsyncProviderChain", "ChainBase", "Link", "ProviderChain"]
 
-Link: TypeAlias = Provider | Callable[[Request], Reply]
+Link: TypeAlias = ProviderBase | Callable[[Request], Any]
+"""A provider, or any handler; of the same world as the chain."""
 
 
-class ProviderChain(Front):
+class ChainBase(FrontBase):
     """Asks the first provider, and the next where it fails; each with its own retries and breaker.
 
         chain = ProviderChain([("openai", openai), ("claude", claude), ("ollama", ollama)])
@@ -28,9 +29,12 @@ class ProviderChain(Front):
         options: as for `Front`.
 
     Raises:
+        TypeError: if a provider is made for the other world.
         ValueError: if there is no link, two have the same name, or a provider of another protocol than the
             first's was not told which model to use: the name asked for means nothing there; or as for `Fallback`.
     """
+
+    _provider: ClassVar[type[ProviderBase]]
 
     def __init__(
         self,
@@ -41,15 +45,31 @@ class ProviderChain(Front):
         mid_stream: MidStream = "raise",
         **options: Unpack[FrontOptions],
     ) -> None:
-        routes = [link if isinstance(link, Route) else _route(*link) for link in links]
+        routes = [link if isinstance(link, Route) else self._route(*link) for link in links]
         if not routes:
             raise ValueError("ProviderChain([...]) needs at least one (name, provider)")
         _models_are_known(routes)
         super().__init__(Fallback(*routes, strategy=strategy, panic=panic, mid_stream=mid_stream), **options)
 
+    def _route(self, name: str, link: Link) -> Route:
+        if not isinstance(link, ProviderBase):
+            return Route(name, link)
+        if not isinstance(link, self._provider):
+            raise TypeError(
+                f"{name!r} is of the other world: {type(self).__name__} takes {self._provider.__name__}, "
+                f"not {type(link).__name__}"
+            )
+        return link.as_route(name)
 
-def _route(name: str, link: Link) -> Route:
-    return link.as_route(name) if isinstance(link, Provider) else Route(name, link)
+
+class ProviderChain(ChainBase, Front):
+    __doc__ = ChainBase.__doc__
+    _provider = Provider
+
+
+class AsyncProviderChain(ChainBase, AsyncFront):
+    __doc__ = ChainBase.__doc__
+    _provider = AsyncProvider
 
 
 def _protocol(handler: Any) -> str:

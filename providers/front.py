@@ -1,16 +1,17 @@
-"""Front: what a provider and a chain have in common: a stack, its health, and two ways to ask."""
+"""Front: what a provider and a chain have in common: a stack, its health, and two ways to ask; in both worlds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypedDict
 
 from ..middleware import Health, standard
-from ..pipeline import Clock, Layer, Message, Observer, Reply, Request, Router, Stack
+from ..pipeline import AsyncReply, AsyncStack, Clock, Layer, Message, Observer, Reply, Request, Router, Stack
 from ..pipeline.closing import Closing
 from .monitored import Monitored
 
-__all__ = ["Front", "FrontOptions"]
+__all__ = ["AsyncFront", "Front", "FrontBase", "FrontOptions"]
 
 
 class FrontOptions(TypedDict, total=False):
@@ -22,8 +23,8 @@ class FrontOptions(TypedDict, total=False):
     health: Health | None
 
 
-class Front(Monitored, Closing):
-    """A stack over a router, with the calls that an application makes.
+class FrontBase:
+    """A stack over a router: what the fronts of both worlds share, which is all but the asking.
 
     Args:
         router: which routes there are, and how they are chosen.
@@ -37,6 +38,8 @@ class Front(Monitored, Closing):
         health: the score.
     """
 
+    _stack: ClassVar[type[Stack] | type[AsyncStack]]
+
     def __init__(
         self,
         router: Router,
@@ -47,12 +50,26 @@ class Front(Monitored, Closing):
         health: Health | None = None,
     ) -> None:
         self.health = health or Health()
-        self.stack = Stack(
+        self.stack: Any = self._stack(
             standard() if layers is None else layers,
             router,
             clock=clock,
             observers=(self.health, *observers),
         )
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """How each route is doing, by its name; see `Health.status` for the fields."""
+        return self.health.status(self.stack)
+
+    def __str__(self) -> str:
+        return str(self.stack)
+
+
+class Front(Monitored, FrontBase, Closing):
+    """A stack over a router, with the calls that an application makes; arguments as FrontBase has them."""
+
+    _stack = Stack
+    stack: Stack
 
     def execute(
         self,
@@ -97,5 +114,42 @@ class Front(Monitored, Closing):
         self._unwatch()
         self.stack.close()
 
-    def __str__(self) -> str:
-        return str(self.stack)
+
+class AsyncFront(FrontBase):
+    """The same for asyncio. It belongs to no event loop."""
+
+    _stack = AsyncStack
+    stack: AsyncStack
+
+    async def execute(
+        self,
+        model: str,
+        prompt: str | Iterable[Message],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> AsyncReply:
+        """Asks, and waits for the whole reply; as `Front.execute`."""
+        return await self.stack(Request(model, prompt, parameters or {}))
+
+    async def stream(
+        self,
+        model: str,
+        prompt: str | Iterable[Message],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> AsyncReply:
+        """Asks, and returns once the first token is there; iterate the reply, in an `async with` block, for the rest.
+
+        Otherwise as `Front.stream`.
+        """
+        return await self.stack(Request(model, prompt, parameters or {}, stream=True))
+
+    async def aclose(self) -> None:
+        """Closes the connections of every provider that it leads to, on the running loop."""
+        await self.stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,4 +1,4 @@
-"""Provider: one provider with the standard stack in front of it."""
+"""Provider: one provider with the standard stack in front of it; AsyncProvider: the same for asyncio."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..middleware import Fallback
 from ..pipeline import Route
-from .front import Front, FrontOptions
+from .front import AsyncFront, Front, FrontBase, FrontOptions
 
 if TYPE_CHECKING:
     from ..adapters.probing import Model, Probe
 
-__all__ = ["Provider"]
+__all__ = ["AsyncProvider", "Provider", "ProviderBase"]
 
 
-class Provider(Front):
-    """One provider, ready to be asked; `create_provider` makes it.
+class ProviderBase(FrontBase):
+    """One provider, ready to be asked; `create_provider` and `create_async_provider` make it.
 
     In a chain only its adapter is used: the chain brings its own layers, so that nothing is done twice.
 
@@ -61,13 +61,33 @@ class Provider(Front):
         """The same provider as a route of a chain, under that name."""
         return dataclasses.replace(self.route, name=name)
 
+    def _models(self, timeout: float) -> Any:
+        return self._question("models")(timeout, clock=self.stack.clock)
+
+    def _probe(self, model: str | None, timeout: float) -> Any:
+        wanted = self.route.models.get(model or "") or self.route.model or model
+        return self._question("probe")(wanted, timeout, clock=self.stack.clock)
+
+    def _question(self, name: str) -> Any:
+        method = getattr(self.adapter, name, None)
+        if method is None:
+            raise TypeError(f"{self.name!r} cannot be asked: {type(self.adapter).__name__} has no {name}()")
+        return method
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.adapter!r}>"
+
+
+class Provider(ProviderBase, Front):
+    __doc__ = ProviderBase.__doc__
+
     def models(self, timeout: float = 10.0) -> tuple[Model, ...]:
         """The models that the provider lists; as `Adapter.models`.
 
         Raises:
             TypeError: if the provider is a handler that cannot be asked.
         """
-        listed: tuple[Model, ...] = self._question("models")(timeout, clock=self.stack.clock)
+        listed: tuple[Model, ...] = self._models(timeout)
         return listed
 
     def probe(self, model: str | None = None, timeout: float = 10.0) -> Probe:
@@ -82,15 +102,19 @@ class Provider(Front):
         Raises:
             TypeError: if the provider is a handler that cannot be asked.
         """
-        wanted = self.route.models.get(model or "") or self.route.model or model
-        found: Probe = self._question("probe")(wanted, timeout, clock=self.stack.clock)
+        found: Probe = self._probe(model, timeout)
         return found
 
-    def _question(self, name: str) -> Any:
-        method = getattr(self.adapter, name, None)
-        if method is None:
-            raise TypeError(f"{self.name!r} cannot be asked: {type(self.adapter).__name__} has no {name}()")
-        return method
 
-    def __repr__(self) -> str:
-        return f"<Provider {self.name}: {self.adapter!r}>"
+class AsyncProvider(ProviderBase, AsyncFront):
+    __doc__ = ProviderBase.__doc__
+
+    async def models(self, timeout: float = 10.0) -> tuple[Model, ...]:
+        """The models that the provider lists; as `Provider.models`."""
+        listed: tuple[Model, ...] = await self._models(timeout)
+        return listed
+
+    async def probe(self, model: str | None = None, timeout: float = 10.0) -> Probe:
+        """Whether the provider would answer, without a chat request; as `Provider.probe`."""
+        found: Probe = await self._probe(model, timeout)
+        return found

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from .front import FrontOptions
-from .provider import Provider
+from .provider import AsyncProvider, Provider
 
-__all__ = ["KINDS", "create_provider"]
+__all__ = ["KINDS", "create_async_provider", "create_provider"]
 
 # The kinds of provider, each with the adapter that speaks to it; loaded when it is first asked for.
 KINDS: Mapping[str, str] = {
@@ -53,11 +53,35 @@ def create_provider(
         ValueError: if the kind or an option is unknown.
         AuthenticationFailed: if a key is needed and there is none.
     """
+    made = _made(kind, config, "")
+    return Provider(name or kind, made.adapter, **made.route, **options)
+
+
+def create_async_provider(
+    kind: str, config: Mapping[str, Any] | None = None, *, name: str | None = None, **options: Unpack[FrontOptions]
+) -> AsyncProvider:
+    """Makes a provider for asyncio; arguments and errors are those of `create_provider`.
+
+    provider = create_async_provider("openai", {"api_key": "..."})
+    reply = await provider.execute("gpt-4o", "Why is the sky blue?")
+    """
+    made = _made(kind, config, "Async")
+    return AsyncProvider(name or kind, made.adapter, **made.route, **options)
+
+
+class _Made(NamedTuple):
+    """An adapter, and what the route says."""
+
+    adapter: Any
+    route: dict[str, Any]
+
+
+def _made(kind: str, config: Mapping[str, Any] | None, world: str) -> _Made:
     from .. import adapters
 
     if kind not in KINDS:
         raise ValueError(f"unknown provider {kind!r}{_near(kind, KINDS)}: there is {', '.join(KINDS)}")
-    adapter_class = getattr(adapters, KINDS[kind])
+    adapter_class = getattr(adapters, world + KINDS[kind])
     settings = {**_PRESET.get(kind, {}), **(config or {})}
     route = {key: settings.pop(key) for key in _ROUTE if key in settings}
     known = [key for key in inspect.signature(adapter_class).parameters if key != "model"]
@@ -65,8 +89,7 @@ def create_provider(
         if key not in known:
             allowed = [*known, *_ROUTE]
             raise ValueError(f"{kind} has no option {key!r}{_near(key, allowed)}: there is {', '.join(allowed)}")
-    adapter = adapter_class(model=route.get("model"), **settings)
-    return Provider(name or kind, adapter, **route, **options)
+    return _Made(adapter_class(model=route.get("model"), **settings), route)
 
 
 def _near(word: str, known: Any) -> str:
