@@ -57,7 +57,7 @@ def test_the_metadata_names_the_distribution_its_extras_and_its_command() -> Non
     about = metadata.metadata("mainstay")
     assert about["Name"] == "mainstay"
     assert about["Requires-Python"] == ">=3.11"
-    assert set(about.get_all("Provides-Extra") or ()) == {"cli", "otlp", "prices", "redis", "test"}
+    assert set(about.get_all("Provides-Extra") or ()) == {"async", "cli", "otlp", "prices", "redis", "test"}
     (command,) = metadata.entry_points(group="console_scripts", name="mainstay")
     assert command.value == "mainstay.providers.cli:main"
 

@@ -6,11 +6,12 @@ An event loop runs in a thread of its own. What is asked of a bridge is done the
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from mainstay import adapters
+from mainstay import adapters, providers
 from mainstay.adapters.async_http import AsyncHttpTransport
 from mainstay.adapters.http import HttpTransport
 from mainstay.pipeline import AsyncStack, Stack
@@ -28,6 +29,8 @@ class InThreads:
     Adapter = adapters.Adapter
     HttpTransport = HttpTransport
     Stack = Stack
+    create_provider = staticmethod(providers.create_provider)
+    ProviderChain, ProviderManager = providers.ProviderChain, providers.ProviderManager
     Claude, LlamaCpp, Ollama, OpenAI, OpenRouter = (getattr(adapters, name) for name in READY)
 
     def own(self, handler: Any) -> Any:
@@ -53,6 +56,8 @@ class Asyncio:
     def own(self, handler: Any) -> Any:
         if isinstance(handler, Bridge):
             return handler._it
+        if isinstance(handler, (list, tuple)):
+            return type(handler)(map(self.own, handler))
         return Awaited(handler) if hasattr(handler, "send") or hasattr(handler, "read") else handler
 
     def close(self) -> None:
@@ -69,6 +74,10 @@ class Asyncio:
             make = getattr(adapters, f"Async{name}")
         elif name == "HttpTransport":
             make = AsyncHttpTransport
+        elif name in ("ProviderChain", "ProviderManager"):
+            make = getattr(providers, f"Async{name}")
+        elif name == "create_provider":
+            make = providers.create_async_provider
         elif name == "Stack":
             make = AsyncStack
         else:
@@ -116,7 +125,9 @@ class Bridge:
         found = getattr(self._it, name)
         if asyncio.iscoroutinefunction(found):
             return lambda *args, **options: self._given(self._world.wait(found(*args, **options)))
-        return found
+        if inspect.ismethod(found):
+            return lambda *args, **options: self._given(found(*map(self._world.own, args), **options))
+        return self._given(found)
 
     def close(self) -> None:
         if not hasattr(self._it, "aclose"):  # what arrives over a transport, which may be closed from any thread
