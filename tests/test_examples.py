@@ -1,0 +1,113 @@
+"""Every example is run, against the sandbox: it does what its first lines say."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mainstay.adapters.sandbox import Answer, Sandbox, faults
+from support.redis_server import RedisServer
+
+FOLDER = Path(__file__).parent.parent / "examples"
+BLUE = Answer("Because of the air.")
+
+
+def run(name: str, *arguments: str) -> str:
+    """Runs an example as its user would; gives what it prints."""
+    keys = {"OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-test"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", FOLDER / f"{name}.py", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **keys},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def openai() -> Iterator[Sandbox]:
+    with Sandbox("openai") as server:
+        server.always(BLUE)
+        yield server
+
+
+@pytest.fixture
+def claude() -> Iterator[Sandbox]:
+    with Sandbox("claude") as server:
+        server.always(BLUE)
+        yield server
+
+
+def test_every_example_is_run() -> None:
+    here = Path(__file__).read_text()
+    for file in FOLDER.glob("*.py"):
+        assert f'("{file.stem}"' in here, f"no test runs {file.name}"
+        assert len(file.read_text().splitlines()) < 80, f"{file.name} is no short example any more"
+
+
+def test_custom_stack(openai: Sandbox, claude: Sandbox) -> None:
+    openai.always(faults.quota())
+    printed = run("custom_stack", openai.url, claude.url)
+    assert "retry → breaker → Claude" in printed
+    assert printed.endswith("claude answers: Because of the air.\n")
+    assert (openai.count, claude.count) == (1, 1)
+
+
+def test_own_layer() -> None:
+    with Sandbox("ollama") as server:
+        server.always(BLUE)
+        printed = run("own_layer", server.url)
+        assert "Answer in at most 5 words." in str(server.seen[-1].body)
+    assert printed == "[4 words, ok]\nBecause of the air.\nBecause of the air.[4 words, ok]\n"
+
+
+def test_fastapi_endpoint(openai: Sandbox, claude: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastapi.testclient import TestClient
+
+    for name, server in (("OPENAI", openai), ("ANTHROPIC", claude)):
+        monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
+        monkeypatch.setenv(f"{name}_BASE_URL", server.url)
+    openai.always(faults.quota())
+    with TestClient(loaded("fastapi_endpoint").app) as client:
+        answer = client.post("/chat", json={"prompt": "Why is the sky blue?"})
+        assert (answer.status_code, answer.headers["x-provider"]) == (200, "claude")
+        assert answer.text == "Because of the air."
+        assert client.get("/health").json()["openai"]["healthy"] is False
+        claude.always(faults.rate_limit(7))
+        answer = client.post("/chat", json={"prompt": "Why is the sky blue?"})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "8")
+        assert "rate limited" in answer.json()["error"]
+
+
+def test_redis_fleet(openai: Sandbox, tmp_path: Path) -> None:
+    redis: Any = RedisServer(tmp_path)
+    try:
+        openai.always(faults.quota())
+        printed = run("redis_fleet", redis.url, openai.url).splitlines()
+    finally:
+        redis.close()
+    assert printed == [
+        "failed after 1 requests: insufficient_quota",
+        *["refused without a request: insufficient_quota"] * 3,
+    ]
+    assert openai.count == 1
