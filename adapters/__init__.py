@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .adapter import Adapter, Transport
     from .async_adapter import AsyncAdapter, AsyncTransport
     from .async_http import AsyncHttpTransport
-    from .async_ready import AsyncClaude, AsyncLlamaCpp, AsyncOllama, AsyncOpenAI, AsyncOpenRouter
+    from .async_ready import AsyncClaude, AsyncLlamaCpp, AsyncLlamaCppProcess, AsyncOllama, AsyncOpenAI, AsyncOpenRouter
     from .claude import ClaudeCodec
     from .codec import Codec, HttpCall, HttpCodec, StreamDecoder
     from .endpoints import Model
@@ -35,6 +35,7 @@ _HOMES = {
     "AsyncClaude": "async_ready",
     "AsyncHttpTransport": "async_http",
     "AsyncLlamaCpp": "async_ready",
+    "AsyncLlamaCppProcess": "async_ready",
     "AsyncOllama": "async_ready",
     "AsyncOpenAI": "async_ready",
     "AsyncOpenRouter": "async_ready",
@@ -68,6 +69,7 @@ __all__ = [
     "AsyncClaude",
     "AsyncHttpTransport",
     "AsyncLlamaCpp",
+    "AsyncLlamaCppProcess",
     "AsyncOllama",
     "AsyncOpenAI",
     "AsyncOpenRouter",

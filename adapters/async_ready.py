@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .async_adapter import AsyncAdapter
+from .async_process import AsyncProcessTransport
+from .llama_program import LlamaCppProcessBase
 from .llama_server import LlamaCppBase
+from .process import Programs
 from .ready import ClaudeBase, OllamaBase, OpenAIBase, OpenRouterBase
 
-__all__ = ["AsyncClaude", "AsyncLlamaCpp", "AsyncOllama", "AsyncOpenAI", "AsyncOpenRouter"]
+__all__ = ["AsyncClaude", "AsyncLlamaCpp", "AsyncLlamaCppProcess", "AsyncOllama", "AsyncOpenAI", "AsyncOpenRouter"]
 
 
 class AsyncOpenAI(OpenAIBase, AsyncAdapter):
@@ -27,3 +32,11 @@ class AsyncOpenRouter(OpenRouterBase, AsyncAdapter):
 
 class AsyncLlamaCpp(LlamaCppBase, AsyncAdapter):
     __doc__ = LlamaCppBase.__doc__
+
+
+class AsyncLlamaCppProcess(LlamaCppProcessBase, AsyncAdapter):
+    __doc__ = LlamaCppProcessBase.__doc__
+
+    @staticmethod
+    def _over_pipes(binary: str, **options: Any) -> Programs:
+        return AsyncProcessTransport(binary, **options)

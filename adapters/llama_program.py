@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..pipeline import Clock, ProviderError, Request, Timeouts
-from .adapter import Adapter
+from .adapter import Adapter, Joined
 from .llama_process import LlamaProcessCodec, Template
-from .process import ProcessTransport
+from .process import ProcessTransport, Programs
 from .rule import Rule, checked
 
 if TYPE_CHECKING:
     from .incoming import Arrival
     from .probing import Inquiry
 
-__all__ = ["LlamaCppProcess"]
+__all__ = ["LlamaCppProcess", "LlamaCppProcessBase"]
 
 
-class LlamaCppProcess(Adapter):
+class LlamaCppProcessBase(Joined):
     """llama.cpp without a server: every call runs `llama-completion`, which loads the model and ends with the answer.
 
     The program is killed when its reply is closed or late, and when this process dies. N calls at once are N
@@ -70,7 +70,7 @@ class LlamaCppProcess(Adapter):
         quiet = {"GGML_NO_BACKTRACE": "1", **(environment or {})}
         super().__init__(
             LlamaProcessCodec(template),
-            ProcessTransport(binary, provider="llama_cpp", environment=quiet, rules=checked(rules)),
+            self._over_pipes(binary, provider="llama_cpp", environment=quiet, rules=checked(rules)),
             model=model,
             timeouts=timeouts,
             provider=provider,
@@ -90,3 +90,16 @@ class LlamaCppProcess(Adapter):
 
             error = fault_of(request.model) or error
         return super()._tell(error, cause, request, incoming)
+
+    @staticmethod
+    def _over_pipes(binary: str, **options: Any) -> Programs:
+        """The transport to a program in this world; the options are those of ProcessTransport."""
+        raise NotImplementedError
+
+
+class LlamaCppProcess(LlamaCppProcessBase, Adapter):
+    __doc__ = LlamaCppProcessBase.__doc__
+
+    @staticmethod
+    def _over_pipes(binary: str, **options: Any) -> Programs:
+        return ProcessTransport(binary, **options)

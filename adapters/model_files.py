@@ -12,7 +12,7 @@ from ..pipeline import ErrorClass, ModelNotFound, ProviderError, Unavailable
 from .endpoints import Model
 from .hints import hint_for
 from .probing import Inquiry, Probe
-from .process import ProcessTransport
+from .process import Programs
 from .worlds import Waits
 
 __all__ = ["FileInquiry", "fault_of"]
@@ -30,7 +30,7 @@ class FileInquiry(Inquiry):
 
     def _probe(self) -> Waits[Probe]:
         yield from ()
-        cast(ProcessTransport, self._adapter.transport).find()
+        cast(Programs, self._adapter.transport).find()
         found = _model_in(self._model) if self._model else None
         return Probe(self._clock.now() - self._start, False, found)
 

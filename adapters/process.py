@@ -9,18 +9,20 @@ import shutil
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from ..pipeline import ErrorClass, ProviderError, Secret, TimedOut, Unavailable
 from .classify import classify_process
 from .codec import ProcessCall
 from .hints import hint_for
-from .incoming import WAITED, Incoming, Now
+from .incoming import WAITED, Arrival, Incoming, Now
 from .redact import TELLING
 from .rule import Rule
 from .stream import Spoken
 from .supervisor import Supervised
+from .worlds import Waits, run
 
-__all__ = ["ProcessIncoming", "ProcessTransport"]
+__all__ = ["ProcessIncoming", "ProcessTransport", "Programs", "Writing"]
 
 _PIECE = 65536
 _TOLD = 65536  # bytes of what a program complains about, the last ones: what ended it stands there
@@ -28,8 +30,8 @@ _PARTING = 0.5  # seconds for a program that was interrupted to say what it has 
 _LONGEST = 86400.0  # seconds of one wait, which system calls bound
 
 
-class ProcessTransport:
-    """Runs one program, once for each call. Thread-safe: calls share nothing.
+class Programs:
+    """Runs one program, once for each call: what the transports of both worlds share. Calls share nothing.
 
     Args:
         program: its name, looked up on PATH for each call, or its path.
@@ -43,6 +45,8 @@ class ProcessTransport:
     Raises:
         RuntimeError: on Windows, which lacks what a program is kept in bounds with.
     """
+
+    _writing: ClassVar[type[Writing]]
 
     def __init__(
         self,
@@ -60,19 +64,7 @@ class ProcessTransport:
         self._environment = dict(environment or {})
         self.secrets = tuple(Secret(value) for name, value in self._environment.items() if TELLING.search(name))
 
-    def send(self, call: ProcessCall, *, connect: float, until: float, now: Now) -> ProcessIncoming:
-        """Starts the program.
-
-        Args:
-            call: what to run it with.
-            connect: not used, there is no connection.
-            until: the moment on the clock at which waiting ends.
-            now: the clock.
-
-        Raises:
-            TimedOut: with reason WAITED, if that moment has passed.
-            Unavailable: with reason "binary_missing" or "startup", if it cannot be started.
-        """
+    def _start(self, call: ProcessCall, until: float, now: Now) -> Any:
         if now() >= until:
             raise TimedOut(reason=WAITED)
         command = (self.find(), *call.arguments)
@@ -81,7 +73,7 @@ class ProcessTransport:
         except OSError as error:
             trouble = error.strerror
         else:
-            return ProcessIncoming(program, call.stops, self.provider, now, self._rules)
+            return self._writing(program, call.stops, self.provider, now, self._rules)
         raise Unavailable(f"the program {self.program} could not be started: {trouble}", reason="startup")
 
     def find(self) -> str:
@@ -97,14 +89,11 @@ class ProcessTransport:
         hint = hint_for(self.provider, ErrorClass.UNAVAILABLE, "binary_missing", "")
         raise Unavailable(f"the program {self.program} {trouble}", reason="binary_missing", hint=hint)
 
-    def close(self) -> None:
-        """Does nothing: between calls nothing is held, and a program that runs ends with its reply."""
-
     def __repr__(self) -> str:
         return f"ProcessTransport({self.program!r})"
 
 
-class ProcessIncoming(Incoming):
+class Writing(Arrival):
     """What a running program writes, in the form that `stream.Output` reads, with its good end as a part of it.
 
     Nothing runs beside the reader. While it waits for text it also takes what the program complains about, so that
@@ -157,18 +146,13 @@ class ProcessIncoming(Incoming):
         self._over = False
         _running.add(self)
 
-    def read(self, until: float) -> bytes:
-        """As the base says.
-
-        Raises:
-            TimedOut: with reason WAITED, if the moment comes first; the program is killed.
-            ProviderError: what became of the program, if it ended badly.
-        """
+    def _piece(self, until: float) -> Waits[bytes]:
+        """The next piece; see `ProcessIncoming.read`."""
         data, failure = b"", None
         with self._reading:
             try:
                 while not (data or self._over or self._closed):
-                    data = self._next(until) if self._open else self._end(until)
+                    data = yield from (self._next(until) if self._open else self._end(until))
             except ProviderError as error:
                 failure = error
         closed = self._closed  # by another thread, which killed the program
@@ -192,7 +176,15 @@ class ProcessIncoming(Incoming):
             finally:
                 self._reading.release()
 
-    def _next(self, until: float) -> bytes:
+    def _readable(self, seconds: float) -> Any:
+        """Waits so long for the pipes; gives those that have something, and what."""
+        raise NotImplementedError
+
+    def _ended(self, seconds: float) -> Any:
+        """Waits so long for the end of the program; gives its exit code, or None."""
+        raise NotImplementedError
+
+    def _next(self, until: float) -> Waits[bytes]:
         """Waits once for what the program writes; b"" if none of it is text, or sure to be text."""
         left = min(until, self._parting) - self._now()
         if left <= 0:
@@ -200,7 +192,7 @@ class ProcessIncoming(Incoming):
                 raise TimedOut(reason=WAITED)
             self._open.clear()  # the answer is whole, whatever else was to come
         data = b""
-        for pipe, _ in self._poll.poll(math.ceil(min(max(left, 0), _LONGEST) * 1000)):
+        for pipe, _ in (yield self._readable(min(max(left, 0.0), _LONGEST))):
             piece = os.read(pipe, _PIECE)
             if not piece:
                 self._poll.unregister(pipe)
@@ -215,12 +207,12 @@ class ProcessIncoming(Incoming):
             self._program.signal("INT")
         return data
 
-    def _end(self, until: float) -> bytes:
+    def _end(self, until: float) -> Waits[bytes]:
         """What became of the program, once it writes nothing more."""
         how, code = "stop", 0  # whatever the interrupt made of it
         if not self._text.found:
             left = min(max(until - self._now(), 0.0), _LONGEST)
-            ended = self._program.exit_code(left)
+            ended = yield self._ended(left)
             if ended is None:
                 raise TimedOut(reason=WAITED)
             how, code = "exit", ended
@@ -237,7 +229,53 @@ class ProcessIncoming(Incoming):
         self._program.leave()
 
 
-_running: weakref.WeakSet[ProcessIncoming] = weakref.WeakSet()
+class ProcessIncoming(Writing, Incoming):
+    """What a running program writes, for threads."""
+
+    __slots__ = ()
+
+    def read(self, until: float) -> bytes:
+        """As the base says.
+
+        Raises:
+            TimedOut: with reason WAITED, if the moment comes first; the program is killed.
+            ProviderError: what became of the program, if it ended badly.
+        """
+        return run(self._piece(until))
+
+    def _readable(self, seconds: float) -> list[tuple[int, int]]:
+        return self._poll.poll(math.ceil(seconds * 1000))
+
+    def _ended(self, seconds: float) -> int | None:
+        return self._program.exit_code(seconds)
+
+
+class ProcessTransport(Programs):
+    """Runs one program, once for each call, for threads; arguments as Programs has them. Thread-safe."""
+
+    _writing = ProcessIncoming
+
+    def send(self, call: ProcessCall, *, connect: float, until: float, now: Now) -> ProcessIncoming:
+        """Starts the program.
+
+        Args:
+            call: what to run it with.
+            connect: not used, there is no connection.
+            until: the moment on the clock at which waiting ends.
+            now: the clock.
+
+        Raises:
+            TimedOut: with reason WAITED, if that moment has passed.
+            Unavailable: with reason "binary_missing" or "startup", if it cannot be started.
+        """
+        incoming: ProcessIncoming = self._start(call, until, now)
+        return incoming
+
+    def close(self) -> None:
+        """Does nothing: between calls nothing is held, and a program that runs ends with its reply."""
+
+
+_running: weakref.WeakSet[Writing] = weakref.WeakSet()
 
 
 def _leave_all() -> None:

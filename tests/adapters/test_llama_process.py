@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -360,8 +361,18 @@ def fake(tmp_path: Path) -> Callable[..., FakeLlama]:
     return lambda code, name="llama-completion": fake_llama(tmp_path, code, name)
 
 
+@pytest.fixture
+def world(either: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Both worlds in turn: the names are those of the world in turn."""
+    for name in ("LlamaCppProcess", "OpenAI", "Stack"):
+        monkeypatch.setattr(sys.modules[__name__], name, getattr(either, name))
+    return either
+
+
 @pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
+def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    if "world" in request.fixturenames:
+        request.getfixturevalue("world")  # which has descriptors of its own
     gc.collect()
     before = held()
     yield
@@ -384,6 +395,7 @@ def failure(adapter: LlamaCppProcess, stream: bool, **params: Any) -> ProviderEr
     return caught.value
 
 
+@pytest.mark.usefixtures("world")
 class TestAdapter:
     @MODES
     def test_an_answer(self, fake: Callable[..., FakeLlama], stream: bool) -> None:
@@ -397,7 +409,10 @@ class TestAdapter:
         assert llama.call["given"] == f"{PROMPT}\n"
         assert llama.call["environment"]["GGML_NO_BACKTRACE"] == "1"
         assert adapter.address is None
-        assert repr(adapter) == f"LlamaCppProcess(ProcessTransport({str(llama.path)!r}), model='m.gguf')"
+        assert (
+            repr(adapter).replace("Async", "")
+            == f"LlamaCppProcess(ProcessTransport({str(llama.path)!r}), model='m.gguf')"
+        )
 
     @MODES
     def test_stop_strings(self, fake: Callable[..., FakeLlama], stream: bool) -> None:
@@ -515,6 +530,7 @@ class TestAdapter:
         assert llama.calls == []
 
 
+@pytest.mark.usefixtures("world")
 class TestInAStack:
     FLAKY = (
         "count = len(os.listdir(os.path.dirname(file.name)))\nif count < 2: say('par'); os.abort()\nsay('well'); end()"
@@ -527,11 +543,11 @@ class TestInAStack:
         assert (reply.text, len(reply.attempts), len(llama.calls)) == ("well", 2, 2)
 
     @MODES
-    def test_another_route_answers(self, fake: Callable[..., FakeLlama], stream: bool) -> None:
+    def test_another_route_answers(self, fake: Callable[..., FakeLlama], world: Any, stream: bool) -> None:
         llama = fake("os.abort()")
         with Sandbox("openai") as server, OpenAI("sk-key", base_url=server.url) as other:
             server.always(Answer("from afar"))
-            stack = Stack(standard(), Fallback(adapter_for(llama), other))
+            stack = Stack(standard(), Fallback(world.own(adapter_for(llama)), world.own(other)))
             reply = stack(Request("m.gguf", PROMPT, stream=stream)).read()
         assert (reply.text, reply.provider) == ("from afar", "openai")
         assert len(llama.calls) >= 1

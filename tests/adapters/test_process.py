@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,14 @@ Fake = Callable[[str], FakeLlama]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def world(either: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every test of this file is run in both worlds: the name of the transport is that of the world in turn."""
+    monkeypatch.setattr(sys.modules[__name__], "ProcessTransport", either.ProcessTransport)
+    return either
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))

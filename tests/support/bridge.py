@@ -13,13 +13,15 @@ from typing import Any
 
 from mainstay import adapters, providers
 from mainstay.adapters.async_http import AsyncHttpTransport
+from mainstay.adapters.async_process import AsyncProcessTransport
 from mainstay.adapters.http import HttpTransport
+from mainstay.adapters.process import ProcessTransport
 from mainstay.pipeline import AsyncStack, Stack
 
 __all__ = ["WORLDS", "Asyncio", "InThreads"]
 
 PATIENCE = 60.0  # seconds; only what is broken waits that long
-READY = ("Claude", "LlamaCpp", "Ollama", "OpenAI", "OpenRouter")
+READY = ("Claude", "LlamaCpp", "LlamaCppProcess", "Ollama", "OpenAI", "OpenRouter")
 
 
 class InThreads:
@@ -28,10 +30,11 @@ class InThreads:
     name = "threads"
     Adapter = adapters.Adapter
     HttpTransport = HttpTransport
+    ProcessTransport = ProcessTransport
     Stack = Stack
     create_provider = staticmethod(providers.create_provider)
     ProviderChain, ProviderManager = providers.ProviderChain, providers.ProviderManager
-    Claude, LlamaCpp, Ollama, OpenAI, OpenRouter = (getattr(adapters, name) for name in READY)
+    Claude, LlamaCpp, LlamaCppProcess, Ollama, OpenAI, OpenRouter = (getattr(adapters, name) for name in READY)
 
     def own(self, handler: Any) -> Any:
         """What was made here, as this world takes it."""
@@ -74,6 +77,8 @@ class Asyncio:
             make = getattr(adapters, f"Async{name}")
         elif name == "HttpTransport":
             make = AsyncHttpTransport
+        elif name == "ProcessTransport":
+            make = AsyncProcessTransport
         elif name in ("ProviderChain", "ProviderManager"):
             make = getattr(providers, f"Async{name}")
         elif name == "create_provider":
