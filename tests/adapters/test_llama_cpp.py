@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -98,6 +100,14 @@ def serving(
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def world(either: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every test of this file is run in both worlds: the names are those of the world in turn."""
+    for name in ("LlamaCpp", "Stack"):
+        monkeypatch.setattr(sys.modules[__name__], name, getattr(either, name))
+    return either
+
+
 def ask(adapter: LlamaCpp, clock: VirtualClock) -> Reply:
     return Stack([], adapter, clock=clock)(Request("tiny", "Hi"))
 
@@ -147,10 +157,10 @@ def test_nor_longer_than_the_deadline_of_the_call() -> None:
         assert clock.now() == pytest.approx(1.5)
 
 
-def test_with_another_route_at_hand_nobody_waits_for_it() -> None:
+def test_with_another_route_at_hand_nobody_waits_for_it(world: Any) -> None:
     clock = VirtualClock(0)
     with serving([LOADING], [LOADING]) as slow, serving([READY], [ANSWER]) as quick:
-        routes = Fallback(Route("big", LlamaCpp(slow.url)), Route("small", LlamaCpp(quick.url)))
+        routes = Fallback(*(Route(n, world.own(LlamaCpp(s.url))) for n, s in (("big", slow), ("small", quick))))
         with Stack(standard(), routes, clock=clock) as stack:
             reply = stack(Request("tiny", "Hi"))
         assert reply.text == "Hi"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -36,7 +37,7 @@ from mainstay.pipeline import (
     Unavailable,
     VirtualClock,
 )
-from support.raw_server import READY, Heard, RawServer, head
+from support.raw_server import Heard, RawServer, head, ready
 
 KEY = "sk-very-secret-key"
 DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
@@ -52,18 +53,26 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def clean_up() -> Iterator[ExitStack]:
+def world(either: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Both worlds in turn: the names are those of the world in turn."""
+    for name in ("Adapter", "OpenAI"):
+        monkeypatch.setattr(sys.modules[__name__], name, getattr(either, name))
+    return either
+
+
+@pytest.fixture
+def clean_up(world: Any) -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
 
 
 @pytest.fixture
-def serve(clean_up: ExitStack) -> Serve:
+def serve(clean_up: ExitStack, world: Any) -> Serve:
     """An adapter on a sandbox that speaks its protocol; the sandbox is its `.server`."""
 
     def make(dialect: str, *, key: str | None = KEY, options: Mapping[str, Any] | None = None, **rules: Any) -> Adapter:
         server = clean_up.enter_context(Sandbox(dialect, key=key, **rules))
-        adapter = clean_up.enter_context(READY[dialect](server.url, **{"api_key": KEY, **(options or {})}))
+        adapter = clean_up.enter_context(ready(world)[dialect](server.url, **{"api_key": KEY, **(options or {})}))
         adapter.server = server
         return adapter
 
@@ -71,7 +80,7 @@ def serve(clean_up: ExitStack) -> Serve:
 
 
 @pytest.fixture
-def answer(clean_up: ExitStack) -> Serve:
+def answer(clean_up: ExitStack, world: Any) -> Serve:
     """An adapter on a server that answers each path with what stands in a table, a status and JSON; else with 404."""
 
     def make(dialect: str, table: Mapping[str, Any], path: str = "", **options: Any) -> Adapter:
@@ -82,7 +91,7 @@ def answer(clean_up: ExitStack) -> Serve:
             yield data
 
         server = clean_up.enter_context(RawServer(play))
-        adapter = clean_up.enter_context(READY[dialect](server.url + path, **options))
+        adapter = clean_up.enter_context(ready(world)[dialect](server.url + path, **options))
         adapter.server = server
         return adapter
 
@@ -454,7 +463,7 @@ def test_another_server_at_the_same_port_is_no_provider(answer: Serve, dialect: 
     assert error.reason == "malformed_response"
 
 
-def test_the_latency_is_measured_on_the_clock_that_is_given(clean_up: ExitStack) -> None:
+def test_the_latency_is_measured_on_the_clock_that_is_given(clean_up: ExitStack, world: Any) -> None:
     clock = VirtualClock()
 
     def play(heard: Heard) -> Iterable[bytes]:
@@ -463,5 +472,5 @@ def test_the_latency_is_measured_on_the_clock_that_is_given(clean_up: ExitStack)
         yield head("application/json", f"Content-Length: {len(data)}") + data
 
     server = clean_up.enter_context(RawServer(play))
-    adapter = clean_up.enter_context(READY["ollama"](server.url))
+    adapter = clean_up.enter_context(ready(world)["ollama"](server.url))
     assert adapter.probe(clock=clock).latency == 0.25
