@@ -34,7 +34,8 @@ ALLOWED = {
 # Words and doors to the world outside.
 OUTSIDE = {"requests", "urllib3", "httpx", "aiohttp", "http", "socket", "ssl", "select", "selectors", "asyncio", "io",
            "os", "subprocess", "signal", "threading", "multiprocessing", "tempfile", "shutil", "pathlib"}  # fmt: skip
-TRANSPORTS = {"adapter", "arriving", "environment", "http", "incoming", "process", "ready", "sockets", "wire"}
+TRANSPORTS = {"adapter", "arriving", "async_adapter", "async_http", "async_process", "async_ready", "environment",
+              "http", "incoming", "origin", "process", "ready", "sockets", "wire", "worlds"}  # fmt: skip
 DOORS = {"open", "print", "input", "exec", "eval"}
 
 
