@@ -111,3 +111,13 @@ def test_redis_fleet(openai: Sandbox, tmp_path: Path) -> None:
         *["refused without a request: insufficient_quota"] * 3,
     ]
     assert openai.count == 1
+
+
+def test_wrapped_client(openai: Sandbox) -> None:
+    with Sandbox("ollama") as ollama:
+        assert run("wrapped_client", openai.url, ollama.url) == "Because of the air. openai 1\n"
+        assert openai.seen[-1].headers["x-team"] == "search"
+        openai.always(faults.quota())
+        ollama.always(BLUE)
+        assert run("wrapped_client", openai.url, ollama.url) == "Because of the air. ollama 2\n"
+    assert openai.count == 2
