@@ -6,7 +6,9 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -121,3 +123,26 @@ def test_wrapped_client(openai: Sandbox) -> None:
         ollama.always(BLUE)
         assert run("wrapped_client", openai.url, ollama.url) == "Because of the air. ollama 2\n"
     assert openai.count == 2
+
+
+def test_collector(openai: Sandbox) -> None:
+    came: dict[str, bytes] = {}
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came[self.path] = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            printed = run("collector", f"http://127.0.0.1:{server.server_port}", openai.url)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert printed == "Because of the air.\n"
+    assert set(came) == {"/v1/traces", "/v1/metrics"}
