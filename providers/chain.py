@@ -11,7 +11,7 @@ from ..pipeline.router import label
 from .front import Front, FrontOptions
 from .provider import Provider
 
-__all__ = ["ProviderChain"]
+__all__ = ["ProviderChain", "models_are_known"]
 
 Link: TypeAlias = Provider | Callable[[Request], Reply]
 
@@ -44,7 +44,7 @@ class ProviderChain(Front):
         routes = [link if isinstance(link, Route) else _route(*link) for link in links]
         if not routes:
             raise ValueError("ProviderChain([...]) needs at least one (name, provider)")
-        _models_are_known(routes)
+        models_are_known(routes)
         super().__init__(Fallback(*routes, strategy=strategy, panic=panic, mid_stream=mid_stream), **options)
 
 
@@ -58,7 +58,7 @@ def _protocol(handler: Any) -> str:
     return type(codec).__name__.removesuffix("Codec") if codec is not None else label(handler)
 
 
-def _models_are_known(routes: list[Route]) -> None:
+def models_are_known(routes: list[Route]) -> None:
     protocols = [_protocol(route.handler) for route in routes]
     if len(set(protocols)) == 1:
         return

@@ -1,0 +1,204 @@
+"""NativeCall: what a protected client was called with. It travels as `Request.native`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
+
+from ...pipeline import InvalidRequest, ProviderError, Request
+from .asked import DESCRIBED, Asked, described, plain
+from .methods import Method
+
+__all__ = ["DOORS", "NativeCall", "OllamaCall", "PostCall"]
+
+DOORS: Mapping[str, str] = {"openai": "post", "anthropic": "post", "ollama": "_request"}
+"""The method through which every resource of a client sends, by its library.
+
+`post` is public in OpenAI's and Anthropic's clients, for endpoints that they do not know yet. Ollama's has none that is.
+"""
+
+
+class NativeCall:
+    """One call of a protected method, as it goes through the client's door.
+
+    Attributes:
+        method: which one it is.
+        client: the protected client that was called.
+        own: the door that the client had before it was protected.
+        family: the client's library.
+        stream: whether a stream is wanted.
+        alone: whether only clients of the same shape can answer.
+        raised: what the client raised, with what was made of it, until the caller has seen one of them.
+    """
+
+    __slots__ = ("_messages", "_model", "_params", "alone", "body", "client", "family", "kwargs", "method", "own",
+                 "raised", "stream")  # fmt: skip
+
+    def __init__(
+        self,
+        method: Method,
+        client: Any,
+        own: Callable[..., Any],
+        family: str,
+        body: Mapping[str, Any],
+        stream: bool,
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self.method = method
+        self.client = client
+        self.own = own
+        self.family = family
+        # What can be read only once would be gone when it is sent again.
+        self.body = {name: list(value) if isinstance(value, Iterator) else value for name, value in body.items()}
+        self.stream = stream
+        self.alone = False
+        self.raised: list[tuple[ProviderError, BaseException]] = []
+        self.kwargs = kwargs
+
+    def request(self, more: Mapping[str, Any]) -> Request:
+        """The call as a Request.
+
+        Args:
+            more: what is sent besides, as `extra_body`.
+        """
+        body = plain({**self.body, **more})
+        try:
+            asked = self.method.ask(body)
+            request = self._as_request(body, asked)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            # No request that we understand. The provider may; if not, its own words are what the caller knows.
+            asked = described(body)._replace(messages=DESCRIBED)
+            request = self._as_request(body, asked)
+        self.alone = asked.alone
+        self._model, self._messages, self._params = request.model, request.messages, request.params
+        return request
+
+    def _as_request(self, body: Mapping[str, Any], asked: Asked) -> Request:
+        model = body.get("model")
+        named = model if isinstance(model, str) and model else "unnamed"
+        return Request(named, asked.messages, asked.params, stream=self.stream, native=self)
+
+    def body_for(self, request: Request) -> Mapping[str, Any]:
+        """The native arguments for a request that a layer or a route may have changed on its way.
+
+        Raises:
+            InvalidRequest: if it was changed in a way that cannot be said natively.
+        """
+        body = self.body
+        if request.messages is not self._messages or request.params is not self._params:
+            codec = self.method.codec
+            if codec is None or self.alone:
+                raise InvalidRequest(
+                    f"a layer or a route changed the request, but {self.method.name} can only be sent as it came",
+                    reason="unsupported_feature",
+                )
+            said = codec.body(request.replace())[0]
+            kept = {name: body[name] for name in ("stream", "stream_options") if name in body}
+            return {**{name: said[name] for name in said if name not in ("stream", "stream_options")}, **kept}
+        return body if request.model == self._model else {**body, "model": request.model}
+
+    def send(self, client: Any, body: Mapping[str, Any], seconds: float | None) -> Any:
+        """Sends the call once.
+
+        Args:
+            client: another client of the same shape, or None for the one that was called.
+            body: its arguments.
+            seconds: how long any wait for the network may take at most; None is as the client has it.
+        """
+        raise NotImplementedError
+
+    def build(self, data: dict[str, Any]) -> Any:
+        """The client's own type of a whole answer."""
+        raise NotImplementedError
+
+    def build_event(self, data: dict[str, Any]) -> Any:
+        """The client's own type of one event of a stream."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:  # never what was asked
+        return f"<native {self.method.name}>"
+
+
+class PostCall(NativeCall):
+    """A call of OpenAI's or Anthropic's client: `post(path, cast_to=..., body=..., options=..., stream=...)`."""
+
+    __slots__ = ()
+
+    def send(self, client: Any, body: Mapping[str, Any], seconds: float | None) -> Any:
+        door = self.own if client is None else client.post
+        options = {**self.kwargs["options"], "max_retries": 0}
+        if seconds is not None:
+            given = options.get("timeout")
+            if type(given).__name__ == "NotGiven" or "timeout" not in options:
+                given = (client or self.client).timeout
+            options["timeout"] = _bounded(given, seconds)
+        return door(**{**self.kwargs, "body": body, "options": options})
+
+    @property
+    def http(self) -> Any:
+        """The HTTP library of the client: it has been through more than one."""
+        return _library(self.client._client)
+
+    def request_sent(self) -> Any:
+        """An HTTP request such as the client would have sent, without its contents."""
+        url = f"{str(self.client.base_url).rstrip('/')}{self.kwargs['path']}"
+        return self.http.Request("POST", url)
+
+    def response(self, status: int = 200, headers: Mapping[str, str] | None = None) -> Any:
+        """An HTTP response to it, for those who ask an answer or an error for one."""
+        return self.http.Response(status, headers=dict(headers or {}), request=self.request_sent())
+
+    def build(self, data: dict[str, Any]) -> Any:
+        made = self._made(data, self.kwargs["cast_to"])
+        parse = self.kwargs["options"].get("post_parser")
+        return parse(made) if callable(parse) else made
+
+    def build_event(self, data: dict[str, Any]) -> Any:
+        return self._made(data, get_args(self.kwargs["stream_cls"])[0])
+
+    def _made(self, data: dict[str, Any], cast_to: Any) -> Any:
+        return self.client._process_response_data(data=data, cast_to=cast_to, response=self.response())
+
+
+class OllamaCall(NativeCall):
+    """A call of Ollama's client: `_request(type, "POST", path, json=..., stream=...)`."""
+
+    __slots__ = ()
+
+    def send(self, client: Any, body: Mapping[str, Any], seconds: float | None) -> Any:
+        door = self.own if client is None else client._request
+        kwargs: dict[str, Any] = {**self.kwargs["more"], "json": body, "stream": self.stream}
+        if seconds is not None:
+            kwargs["timeout"] = _bounded((client or self.client)._client.timeout, seconds)
+        return door(self.kwargs["cls"], "POST", self.kwargs["path"], **kwargs)
+
+    @property
+    def http(self) -> Any:
+        """The HTTP library of the client."""
+        return _library(self.client._client)
+
+    def request_sent(self) -> Any:
+        """As PostCall's."""
+        return self.http.Request("POST", f"{str(self.client._client.base_url).rstrip('/')}{self.kwargs['path']}")
+
+    def build(self, data: dict[str, Any]) -> Any:
+        return self.kwargs["cls"](**data)
+
+    build_event = build
+
+
+def _library(http_client: Any) -> Any:
+    for base in type(http_client).__mro__:
+        root = base.__module__.partition(".")[0]
+        if root.startswith("httpx"):
+            return sys.modules[root]
+    raise TypeError(f"{type(http_client).__name__} is of no HTTP library that is known: httpx or httpx2 is expected")
+
+
+def _bounded(own: Any, seconds: float) -> Any:
+    """A timeout of HTTP that is nowhere longer than `seconds`."""
+    if own is None or isinstance(own, (int, float)):
+        return seconds if own is None else min(own, seconds)
+    parts = {name: getattr(own, name, None) for name in ("connect", "read", "write", "pool")}
+    return type(own)(**{name: seconds if part is None else min(part, seconds) for name, part in parts.items()})
