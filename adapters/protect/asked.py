@@ -1,4 +1,4 @@
-"""What a native call asks, in the words of a Request: for layers to see, and for routes of other protocols to answer."""
+"""What a native call asks, in the words of a Request: layers see it, and routes of other protocols can answer it."""
 
 from __future__ import annotations
 

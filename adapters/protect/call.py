@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
-from ...pipeline import InvalidRequest, ProviderError, Request
+from ...pipeline import InvalidRequest, Request
 from .asked import DESCRIBED, Asked, described, plain
 from .methods import Method
 
@@ -15,7 +15,7 @@ __all__ = ["DOORS", "NativeCall", "OllamaCall", "PostCall"]
 DOORS: Mapping[str, str] = {"openai": "post", "anthropic": "post", "ollama": "_request"}
 """The method through which every resource of a client sends, by its library.
 
-`post` is public in OpenAI's and Anthropic's clients, for endpoints that they do not know yet. Ollama's has none that is.
+`post` is public in OpenAI's and Anthropic's clients, for endpoints that they do not know yet. Ollama's has no such door.
 """
 
 
@@ -29,11 +29,10 @@ class NativeCall:
         family: the client's library.
         stream: whether a stream is wanted.
         alone: whether only clients of the same shape can answer.
-        raised: what the client raised, with what was made of it, until the caller has seen one of them.
     """
 
     __slots__ = ("_messages", "_model", "_params", "alone", "body", "client", "family", "kwargs", "method", "own",
-                 "raised", "stream")  # fmt: skip
+                 "stream")  # fmt: skip
 
     def __init__(
         self,
@@ -53,7 +52,6 @@ class NativeCall:
         self.body = {name: list(value) if isinstance(value, Iterator) else value for name, value in body.items()}
         self.stream = stream
         self.alone = False
-        self.raised: list[tuple[ProviderError, BaseException]] = []
         self.kwargs = kwargs
 
     def request(self, more: Mapping[str, Any]) -> Request:
@@ -98,13 +96,12 @@ class NativeCall:
             return {**{name: said[name] for name in said if name not in ("stream", "stream_options")}, **kept}
         return body if request.model == self._model else {**body, "model": request.model}
 
-    def send(self, client: Any, body: Mapping[str, Any], seconds: float | None) -> Any:
+    def send(self, client: Any, body: Mapping[str, Any]) -> Any:
         """Sends the call once.
 
         Args:
             client: another client of the same shape, or None for the one that was called.
             body: its arguments.
-            seconds: how long any wait for the network may take at most; None is as the client has it.
         """
         raise NotImplementedError
 
@@ -116,6 +113,10 @@ class NativeCall:
         """The client's own type of one event of a stream."""
         raise NotImplementedError
 
+    def parsed(self, answer: Any) -> Any:
+        """What the caller gets of a whole answer: some helpers have the client's own answer parsed further."""
+        return answer
+
     def __repr__(self) -> str:  # never what was asked
         return f"<native {self.method.name}>"
 
@@ -125,14 +126,10 @@ class PostCall(NativeCall):
 
     __slots__ = ()
 
-    def send(self, client: Any, body: Mapping[str, Any], seconds: float | None) -> Any:
+    def send(self, client: Any, body: Mapping[str, Any]) -> Any:
         door = self.own if client is None else client.post
         options = {**self.kwargs["options"], "max_retries": 0}
-        if seconds is not None:
-            given = options.get("timeout")
-            if type(given).__name__ == "NotGiven" or "timeout" not in options:
-                given = (client or self.client).timeout
-            options["timeout"] = _bounded(given, seconds)
+        options.pop("post_parser", None)  # its errors are about what the caller makes of the answer
         return door(**{**self.kwargs, "body": body, "options": options})
 
     @property
@@ -150,9 +147,11 @@ class PostCall(NativeCall):
         return self.http.Response(status, headers=dict(headers or {}), request=self.request_sent())
 
     def build(self, data: dict[str, Any]) -> Any:
-        made = self._made(data, self.kwargs["cast_to"])
+        return self._made(data, self.kwargs["cast_to"])
+
+    def parsed(self, answer: Any) -> Any:
         parse = self.kwargs["options"].get("post_parser")
-        return parse(made) if callable(parse) else made
+        return parse(answer) if callable(parse) else answer
 
     def build_event(self, data: dict[str, Any]) -> Any:
         return self._made(data, get_args(self.kwargs["stream_cls"])[0])
@@ -166,11 +165,9 @@ class OllamaCall(NativeCall):
 
     __slots__ = ()
 
-    def send(self, client: Any, body: Mapping[str, Any], seconds: float | None) -> Any:
+    def send(self, client: Any, body: Mapping[str, Any]) -> Any:
         door = self.own if client is None else client._request
         kwargs: dict[str, Any] = {**self.kwargs["more"], "json": body, "stream": self.stream}
-        if seconds is not None:
-            kwargs["timeout"] = _bounded((client or self.client)._client.timeout, seconds)
         return door(self.kwargs["cls"], "POST", self.kwargs["path"], **kwargs)
 
     @property
@@ -194,11 +191,3 @@ def _library(http_client: Any) -> Any:
         if root.startswith("httpx"):
             return sys.modules[root]
     raise TypeError(f"{type(http_client).__name__} is of no HTTP library that is known: httpx or httpx2 is expected")
-
-
-def _bounded(own: Any, seconds: float) -> Any:
-    """A timeout of HTTP that is nowhere longer than `seconds`."""
-    if own is None or isinstance(own, (int, float)):
-        return seconds if own is None else min(own, seconds)
-    parts = {name: getattr(own, name, None) for name in ("connect", "read", "write", "pool")}
-    return type(own)(**{name: seconds if part is None else min(part, seconds) for name, part in parts.items()})

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...pipeline import AsyncReply, ProviderError, Reply
 from ..clients import kind_of
+from ..clients.seam import twin_of
 from .call import NativeCall, OllamaCall, PostCall
 from .methods import Method, methods_of
 from .shown import AsyncFeed, Feed, ashown_stream, shown, shown_stream
@@ -47,6 +48,7 @@ def protected(client: Any, stack: Any) -> Any:
                 f"that takes what its base takes"
             ) from error
     made.__class__ = _class(type(client), kind.family, kind.is_async)
+    made._client = twin_of(made._client)
     made.mainstay = stack
     return made
 

@@ -45,9 +45,15 @@ class Method:
 
 
 def _chat(
-    name: str, codec: HttpCodec, ask: Callable[[Mapping[str, Any]], Asked], writer: type[Writer], framed: bool = True
+    name: str,
+    codec: HttpCodec,
+    ask: Callable[[Mapping[str, Any]], Asked],
+    writer: type[Writer],
+    before: bytes = b"data: ",
+    after: bytes = b"\n\n",
 ) -> Method:
-    return Method(name, ask, lambda data: codec.decode(200, {}, data), chat_events(codec, framed), writer, codec)
+    reader = chat_events(codec, before, after)
+    return Method(name, ask, lambda data: codec.decode(200, {}, data), reader, writer, codec)
 
 
 @cache
@@ -68,6 +74,6 @@ def methods_of(family: str) -> Mapping[str, Method]:
         return {"/v1/messages": messages, "/v1/messages?beta=true": messages}
     ollama = OllamaCodec()
     return {
-        "/api/chat": _chat("chat", ollama, asked_of_ollama, OllamaWriter, framed=False),
+        "/api/chat": _chat("chat", ollama, asked_of_ollama, OllamaWriter, b"", b"\n"),
         "/api/generate": Method("generate", described, generated(ollama), generate_events(ollama)),
     }

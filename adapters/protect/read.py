@@ -11,42 +11,31 @@ from typing import Any
 
 from ...pipeline import Chunk, ProviderError, Reply, ToolCall, ToolCallDelta, Unavailable, Usage
 from ..classify import classify_event, classify_response
+from ..clients.speech import written
 from ..codec import HttpCodec
 from ..shapes import any_json, count, to_json, told
 
-__all__ = ["ReadEvent", "chat_events", "generate_events", "generated", "json_of", "response_events", "responded"]
+__all__ = ["ReadEvent", "chat_events", "generate_events", "generated", "responded", "response_events"]
 
 ReadEvent = Callable[[Any], list[Chunk]]
 """Takes one native event; gives its chunks."""
 
 
-def json_of(native: Any) -> bytes:
-    """A client's object as its provider sent it."""
-    dump = getattr(native, "model_dump_json", None)
-    if dump is None:
-        return native.encode() if isinstance(native, str) else to_json(native)
-    try:
-        text: str = dump(exclude_unset=True, by_alias=True, warnings=False)
-        return text.encode()
-    except ValueError:  # half a surrogate pair, which this encoder does not write
-        return to_json(native.model_dump(exclude_unset=True, by_alias=True, warnings=False))
-
-
-def chat_events(codec: HttpCodec, framed: bool) -> Callable[[], ReadEvent]:
+def chat_events(codec: HttpCodec, before: bytes, after: bytes) -> Callable[[], ReadEvent]:
     """Makes readers of streams.
 
     Args:
         codec: whose decoder reads them.
-        framed: whether its frames are server-sent events, which have a name.
+        before, after: what makes a frame of an event's JSON.
     """
 
     def reader() -> ReadEvent:
         decoder = codec.decoder()
 
         def read(event: Any) -> list[Chunk]:
-            data = json_of(event)
-            chunks: list[Chunk] = []
-            decoder._take(("", data) if framed else data, chunks)
+            chunks = decoder.feed(before + written(event) + after)
+            if decoder.error is not None:
+                raise decoder.error
             return chunks
 
         return read
@@ -96,7 +85,7 @@ def response_events() -> ReadEvent:
     calls: dict[int, int] = {}  # the place in the output -> the number of the call
 
     def read(event: Any) -> list[Chunk]:
-        data = json.loads(json_of(event))
+        data = json.loads(written(event))
         kind = data.get("type") or ""
         if kind in ("response.output_text.delta", "response.refusal.delta"):
             text = data.get("delta") or ""
@@ -112,7 +101,8 @@ def response_events() -> ReadEvent:
         if kind in ("response.completed", "response.incomplete"):
             answer = data.get("response") or {}
             last = Chunk(finish_reason=_response_end(answer, bool(calls)), native_finish_reason=answer.get("status"))
-            last.usage, last.id, last.model = _response_usage(answer.get("usage")), answer.get("id"), answer.get("model")
+            last.usage = _response_usage(answer.get("usage"))
+            last.id, last.model = answer.get("id"), answer.get("model")
             return [last]
         if kind in ("error", "response.failed", "response.error"):
             raise _failed(data)
@@ -159,11 +149,11 @@ def generated(codec: HttpCodec) -> Callable[[bytes], Reply]:
 
 def generate_events(codec: HttpCodec) -> Callable[[], ReadEvent]:
     """Makes readers of its streams."""
-    make = chat_events(codec, framed=False)
+    make = chat_events(codec, b"", b"\n")
 
     def reader() -> ReadEvent:
         read = make()
-        return lambda event: read(json.loads(_as_chat(json_of(event))))
+        return lambda event: read(json.loads(_as_chat(written(event))))
 
     return reader
 

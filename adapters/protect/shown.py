@@ -23,9 +23,9 @@ __all__ = ["AsyncFeed", "Feed", "ashown_stream", "shown", "shown_stream"]
 def shown(reply: Reply, native: NativeCall) -> Any:
     """A whole answer."""
     if isinstance(reply._raw, NativeResult):
-        return reply._raw.value
+        return native.parsed(reply._raw.value)
     assert native.method.writer is not None  # the other routes of such a method are of the same shape
-    return native.build(native.method.writer(native.body).whole(reply))
+    return native.parsed(native.build(native.method.writer(native.body).whole(reply)))
 
 
 class _Pulling:

@@ -1,4 +1,4 @@
-"""What the caller of a protected client sees of an error: one of the client's own types, that carries the ProviderError.
+"""What the caller of a protected client sees of an error: one of the client's own types, with the ProviderError on it.
 
 If the client itself has raised it, it is that error. An error without one (a breaker that is open, a deadline, a
 stream that ended without its end) becomes one that is both: of the type that the client has for such a case, and of
@@ -56,14 +56,13 @@ def surfaced(error: ProviderError, native: NativeCall) -> BaseException:
         native: the call that it ends.
     """
     first = error.errors[0] if isinstance(error, AllRoutesFailed) else error
-    cause = next((raised for meant, raised in native.raised if meant is first), None)
-    native.raised.clear()
+    cause = None if isinstance(first.__cause__, ProviderError) else first.__cause__
     if first is error and cause is not None and _is_own(cause, native.family):
         carried = error.detached()  # which does not hold what holds it
         carried.partial = error.partial
         cause.provider_error = carried  # type: ignore[attr-defined]
         return cause
-    return _both(error, cause, native)
+    return _both(error, first, cause, native)
 
 
 def _is_own(cause: BaseException, family: str) -> bool:
@@ -71,12 +70,14 @@ def _is_own(cause: BaseException, family: str) -> bool:
     return isinstance(cause, own) or (family == "ollama" and type(cause) is ConnectionError)
 
 
-def _both(error: ProviderError, cause: BaseException | None, native: NativeCall) -> BaseException:
+def _both(
+    error: ProviderError, first: ProviderError, cause: BaseException | None, native: NativeCall
+) -> BaseException:
     if cause is not None and _is_own(cause, native.family):  # the first route's, where all have failed
         twin: BaseException = cause
         kinds: tuple[type, ...] = (type(cause),)
     else:
-        twin = _twin(error, native)
+        twin = _twin(first, str(error), native)
         kinds = (type(twin),) if cause is None else (type(twin), type(cause))
     made: Any = _empty(kinds, type(error))
     made.__dict__.update(vars(error))
@@ -96,9 +97,9 @@ def _empty(kinds: tuple[type, ...], ours: type) -> BaseException:
     for some in (kinds, kinds[:1]):
         try:
             cls = _type(some, ours)
-        except TypeError:  # two of them cannot be one
+            return cls.__new__(cls)  # type: ignore[no-any-return]
+        except TypeError:  # two of them cannot be one, or one cannot be made like this
             continue
-        return cls.__new__(cls)  # type: ignore[no-any-return]
     raise TypeError(f"{kinds[0].__name__} and {ours.__name__} cannot be one error")
 
 
@@ -108,24 +109,32 @@ def _type(kinds: tuple[type, ...], ours: type) -> Any:
     return type(ours.__name__, (Surfaced, *several, ours), {"__module__": ours.__module__})
 
 
-def _twin(error: ProviderError, native: Any) -> BaseException:
+def _twin(error: ProviderError, words: str, native: Any) -> BaseException:
     """The error that the client would have raised about the same thing."""
     family = sys.modules[native.family]
-    words = str(error)
     if native.family == "ollama":
-        return _ollama_twin(error, native, family)
+        return _ollama_twin(error, words, native, family)
     if error.error_class is ErrorClass.TIMEOUT:
         return family.APITimeoutError(request=native.request_sent())  # type: ignore[no-any-return]
-    name, status = _STATUS.get(error.error_class, ("InternalServerError", error.status or 0))
-    if status < 400:
+    name, status = _STATUS.get(error.error_class, ("InternalServerError", _status(error)))
+    if status < 500 and name == "InternalServerError":
         return family.APIConnectionError(message=words, request=native.request_sent())  # type: ignore[no-any-return]
     headers = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:.0f}"}
     response = native.response(status, headers)
     return getattr(family, name)(words, response=response, body=None)  # type: ignore[no-any-return]
 
 
-def _ollama_twin(error: ProviderError, native: Any, family: Any) -> BaseException:
+def _ollama_twin(error: ProviderError, words: str, native: Any, family: Any) -> BaseException:
     if error.error_class is ErrorClass.TIMEOUT:
-        return native.http.ReadTimeout(str(error), request=native.request_sent())  # type: ignore[no-any-return]
-    status = _STATUS.get(error.error_class, ("", error.status or -1))[1]
-    return family.ResponseError(str(error), status)  # type: ignore[no-any-return]
+        return native.http.ReadTimeout(words, request=native.request_sent())  # type: ignore[no-any-return]
+    status = _STATUS.get(error.error_class, ("", _status(error)))[1]
+    return family.ResponseError(words, status)  # type: ignore[no-any-return]
+
+
+def _status(error: BaseException | None) -> int:
+    """The HTTP status of an error, or of the one that closed the route that it speaks for; -1 if there was none."""
+    while isinstance(error, ProviderError):
+        if error.status is not None:
+            return error.status
+        error = error.__cause__
+    return -1

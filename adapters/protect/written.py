@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from uuid import uuid4
 
 from ...pipeline import Chunk, Reply, ToolCall, Usage
 from ..history import tool_input
@@ -47,7 +48,7 @@ class OpenAIWriter:
         self._created = int(time.time())
         self._begun = False
         self._called = 0
-        self._id = f"chatcmpl-{id_or_new(None)}"
+        self._id = f"chatcmpl-{uuid4().hex}"
 
     def whole(self, reply: Reply) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": reply.text or None, "refusal": reply.refusal or None}
@@ -110,7 +111,7 @@ class OpenAIWriter:
         return [last, {**head, "choices": [], "usage": _openai_usage(reply.usage)}]
 
     def _head(self, reply: Reply, kind: str) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": reply.model}
+        return {"id": reply.id or self._id, "object": kind, "created": self._created, "model": reply.model}
 
 
 def _openai_end(reply: Reply) -> str:
@@ -137,7 +138,7 @@ class ClaudeWriter:
         self._begun = False
         self._open: tuple[str, int] | None = None  # what the open block is: text, or the call of a number
         self._blocks: dict[tuple[str, int], int] = {}
-        self._id = f"msg_{id_or_new(None)}"
+        self._id = f"msg_{uuid4().hex}"
 
     def whole(self, reply: Reply) -> dict[str, Any]:
         content: list[dict[str, Any]] = []
@@ -147,7 +148,7 @@ class ClaudeWriter:
         return {**self._head(reply), "content": content, **_claude_end(reply), "usage": _claude_usage(reply.usage)}
 
     def _head(self, reply: Reply) -> dict[str, Any]:
-        return {"id": self._id, "type": "message", "role": "assistant", "model": reply.model}
+        return {"id": reply.id or self._id, "type": "message", "role": "assistant", "model": reply.model}
 
     def chunk(self, chunk: Chunk, reply: Reply) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []
