@@ -86,7 +86,7 @@ def _route(item: Any, client: Any, number: int) -> Route:
         if isinstance(item.handler, NativeRoute):
             return item
         known = {field.name: getattr(item, field.name) for field in dataclasses.fields(Route)}
-        return FittedRoute(**{**known, "lacks": item.lacks | {"native"}})
+        return FittedRoute(**{**known, "lacks": {*item.lacks, "native"}})
     if callable(item):
         return FittedRoute(label(item), item, lacks={"native"})
     try:

@@ -15,7 +15,7 @@ __all__ = ["DOORS", "NativeCall", "OllamaCall", "PostCall"]
 DOORS: Mapping[str, str] = {"openai": "post", "anthropic": "post", "ollama": "_request"}
 """The method through which every resource of a client sends, by its library.
 
-`post` is public in OpenAI's and Anthropic's clients, for endpoints that they do not know yet. Ollama's has no such door.
+`post` is public in OpenAI's and Anthropic's clients, for endpoints that they do not know. Ollama's has none that is.
 """
 
 
@@ -92,8 +92,9 @@ class NativeCall:
                     reason="unsupported_feature",
                 )
             said = codec.body(request.replace())[0]
-            kept = {name: body[name] for name in ("stream", "stream_options") if name in body}
-            return {**{name: said[name] for name in said if name not in ("stream", "stream_options")}, **kept}
+            streaming = ("stream", "stream_options")  # as the caller has them
+            kept: dict[str, Any] = {name: body[name] for name in streaming if name in body}
+            return {**{name: said[name] for name in said if name not in streaming}, **kept}
         return body if request.model == self._model else {**body, "model": request.model}
 
     def send(self, client: Any, body: Mapping[str, Any]) -> Any:
@@ -104,6 +105,15 @@ class NativeCall:
             body: its arguments.
         """
         raise NotImplementedError
+
+    @property
+    def http(self) -> Any:
+        """The HTTP library of the client: they have been through more than one."""
+        return _library(self.client._client)
+
+    def request_sent(self) -> Any:
+        """An HTTP request such as the client would have sent, without its contents."""
+        return self.http.Request("POST", f"{str(self.client._client.base_url).rstrip('/')}{self.kwargs['path']}")
 
     def build(self, data: dict[str, Any]) -> Any:
         """The client's own type of a whole answer."""
@@ -132,16 +142,6 @@ class PostCall(NativeCall):
         options.pop("post_parser", None)  # its errors are about what the caller makes of the answer
         return door(**{**self.kwargs, "body": body, "options": options})
 
-    @property
-    def http(self) -> Any:
-        """The HTTP library of the client: it has been through more than one."""
-        return _library(self.client._client)
-
-    def request_sent(self) -> Any:
-        """An HTTP request such as the client would have sent, without its contents."""
-        url = f"{str(self.client.base_url).rstrip('/')}{self.kwargs['path']}"
-        return self.http.Request("POST", url)
-
     def response(self, status: int = 200, headers: Mapping[str, str] | None = None) -> Any:
         """An HTTP response to it, for those who ask an answer or an error for one."""
         return self.http.Response(status, headers=dict(headers or {}), request=self.request_sent())
@@ -169,15 +169,6 @@ class OllamaCall(NativeCall):
         door = self.own if client is None else client._request
         kwargs: dict[str, Any] = {**self.kwargs["more"], "json": body, "stream": self.stream}
         return door(self.kwargs["cls"], "POST", self.kwargs["path"], **kwargs)
-
-    @property
-    def http(self) -> Any:
-        """The HTTP library of the client."""
-        return _library(self.client._client)
-
-    def request_sent(self) -> Any:
-        """As PostCall's."""
-        return self.http.Request("POST", f"{str(self.client._client.base_url).rstrip('/')}{self.kwargs['path']}")
 
     def build(self, data: dict[str, Any]) -> Any:
         return self.kwargs["cls"](**data)

@@ -59,7 +59,7 @@ def is_protected(client: object) -> bool:
 
 
 @cache
-def _class(base: type, family: str, is_async: bool) -> type:
+def _class(base: Any, family: str, is_async: bool) -> Any:
     door = {
         ("ollama", False): _Asking,
         ("ollama", True): _AsyncAsking,

@@ -118,7 +118,7 @@ def _failed(data: Mapping[str, Any]) -> ProviderError:
 def _response_end(answer: Mapping[str, Any], calls: bool) -> str:
     if answer.get("status") == "incomplete":
         reason = (answer.get("incomplete_details") or {}).get("reason")
-        return {"max_output_tokens": "length", "content_filter": "content_filter"}.get(reason, "unknown")
+        return {"max_output_tokens": "length", "content_filter": "content_filter"}.get(str(reason), "unknown")
     if answer.get("status") in (None, "completed"):
         return "tool_calls" if calls else "stop"
     return "unknown"  # queued, or given up by the caller: it is an answer all the same

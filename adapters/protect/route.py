@@ -61,8 +61,7 @@ class NativeRoute:
         self.__name__ = f"{kind.family}.{type(client).__name__}"  # as `print(stack)` shows it
         key = getattr(client, "api_key", None)
         self._secrets = spelled((Secret(key),)) if isinstance(key, str) else ()
-        if kind.is_async:
-            self._answer = self._aanswer
+        self._is_async = kind.is_async
 
     def __call__(self, request: Request) -> Any:
         """Makes one attempt.
@@ -72,12 +71,12 @@ class NativeRoute:
         """
         if not isinstance(request.native, NativeCall):
             raise TypeError("this route only answers what a protected client was called with")
-        return self._answer(request, request.native)
+        answer = self._aanswer if self._is_async else self._answer
+        return answer(request, request.native)
 
     def _answer(self, request: Request, native: NativeCall) -> Any:
         limits = Limits(request.call)
         tell = self._teller(request, limits)
-        failure = None
         try:
             with limits.on():
                 result = native.send(self._client, native.body_for(request))
@@ -87,12 +86,14 @@ class NativeRoute:
                 return Reply.stream(events, provider=self.provider, model=request.model)
         except Exception as error:  # noqa: BLE001 - what is no failure is raised as it is
             failure = tell(error, False)
-        _raise(failure)
+        try:
+            raise failure  # out here, so that what was raised is no context either, unless it is the cause
+        finally:
+            del failure  # whose traceback holds this frame
 
     async def _aanswer(self, request: Request, native: NativeCall) -> Any:
         limits = Limits(request.call)
         tell = self._teller(request, limits)
-        failure = None
         limit = asyncio.timeout(limits.seconds)
         try:
             with limits.on():
@@ -104,7 +105,10 @@ class NativeRoute:
                     return await AsyncReply.stream(events, provider=self.provider, model=request.model)
         except Exception as error:  # noqa: BLE001 - as above
             failure = tell(TimedOut(reason="first_event") if limit.expired() else error, False)
-        _raise(failure)
+        try:
+            raise failure
+        finally:
+            del failure  # as above
 
     def _read(self, result: Any, native: NativeCall) -> Reply:
         reply = native.method.reply(written(result))

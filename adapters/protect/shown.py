@@ -151,7 +151,7 @@ class _AsyncShown:
 
 
 @cache
-def _class(mixin: type, stream: type) -> Any:
+def _class(mixin: Any, stream: Any) -> Any:
     return type(stream.__name__, (mixin, stream), {"__module__": stream.__module__})
 
 
@@ -175,7 +175,8 @@ def _stream(mixin: type, feed: Feed | AsyncFeed, reply: Reply, native: Any) -> A
         cls = get_origin(wanted) or wanted
         headers = {"content-type": "text/event-stream"}
         known = {"response": native.response(200, headers), "_client": native.client, "_options": None}
-    stream = _class(mixin, cls).__new__(_class(mixin, cls))
+    made = _class(mixin, cls)
+    stream = made.__new__(made)
     stream.__dict__.update(known)
     stream._feed = feed
     _close_with(stream.response, reply)

@@ -70,9 +70,7 @@ def _is_own(cause: BaseException, family: str) -> bool:
     return isinstance(cause, own) or (family == "ollama" and type(cause) is ConnectionError)
 
 
-def _both(
-    error: ProviderError, first: ProviderError, cause: BaseException | None, native: NativeCall
-) -> BaseException:
+def _both(error: ProviderError, first: ProviderError, cause: BaseException | None, native: NativeCall) -> BaseException:
     if cause is not None and _is_own(cause, native.family):  # the first route's, where all have failed
         twin: BaseException = cause
         kinds: tuple[type, ...] = (type(cause),)

@@ -166,7 +166,7 @@ class ClaudeWriter:
 
     def _begin(self, reply: Reply, events: list[dict[str, Any]]) -> None:
         self._begun = True
-        start = {"content": [], "stop_reason": None, "stop_sequence": None}
+        start: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
         usage = _claude_usage(reply.usage) | {"output_tokens": 0}  # as the API does: it counts up
         events.append({"type": "message_start", "message": {**self._head(reply), **start, "usage": usage}})
 

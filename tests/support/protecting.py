@@ -19,7 +19,19 @@ import openai
 
 from mainstay.pipeline import Clock
 
-__all__ = ["BASES", "MESSAGES", "Seen", "Unhurried", "WORLDS", "ask", "awaited", "drained", "entered", "params_for", "see"]
+__all__ = [
+    "BASES",
+    "MESSAGES",
+    "WORLDS",
+    "Seen",
+    "Unhurried",
+    "ask",
+    "awaited",
+    "drained",
+    "entered",
+    "params_for",
+    "see",
+]
 
 WORLDS = (False, True)  # whether the client is async
 MESSAGES = [{"role": "user", "content": "What is the weather in Rome, and what time is it?"}]

@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.good_answers import CASES
-from support.protecting import MESSAGES, WORLDS, entered, params_for, see
-from support.wrapped import client_of
 
 from mainstay.adapters.sandbox import Sandbox
 from mainstay.providers import protect
+from support.good_answers import CASES
+from support.protecting import MESSAGES, WORLDS, entered, params_for, see
+from support.wrapped import client_of
 
 DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
 TABLE = [
@@ -61,7 +61,11 @@ def test_anthropics_stream_helper_is_equal(name: str, is_async: bool) -> None:
             if is_async:
                 heard = [event.model_dump() async for event in stream]
                 return [*heard, (await stream.get_final_message()).model_dump(), stream.request_id]
-            return [*(event.model_dump() for event in stream), stream.get_final_message().model_dump(), stream.request_id]
+            return [
+                *(event.model_dump() for event in stream),
+                stream.get_final_message().model_dump(),
+                stream.request_id,
+            ]
 
     async def run() -> None:
         with Sandbox("claude") as server:

@@ -10,9 +10,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.fault_table import CASES, GOOD, INVALID, TIMEOUT, TRIES
-from support.protecting import BASES, WORLDS, Unhurried, entered, params_for, see
-from support.wrapped import client_of
 
 from mainstay.adapters import Claude, OpenAI
 from mainstay.adapters.clients import from_client
@@ -20,6 +17,9 @@ from mainstay.adapters.sandbox import Answer, Sandbox
 from mainstay.middleware import standard
 from mainstay.pipeline import AllRoutesFailed, ErrorClass, ProviderError, Route, TruncatedStream
 from mainstay.providers import protect
+from support.fault_table import CASES, GOOD, INVALID, TIMEOUT, TRIES
+from support.protecting import BASES, WORLDS, Unhurried, entered, params_for, see
+from support.wrapped import client_of
 
 DIALECTS = ("openai", "claude", "ollama")
 TABLE = [
