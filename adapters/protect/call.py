@@ -113,7 +113,8 @@ class NativeCall:
 
     def request_sent(self) -> Any:
         """An HTTP request such as the client would have sent, without its contents."""
-        return self.http.Request("POST", f"{str(self.client._client.base_url).rstrip('/')}{self.kwargs['path']}")
+        base = getattr(self.client, "base_url", None) or self.client._client.base_url
+        return self.http.Request("POST", f"{str(base).rstrip('/')}{self.kwargs['path']}")
 
     def build(self, data: dict[str, Any]) -> Any:
         """The client's own type of a whole answer."""

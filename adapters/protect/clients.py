@@ -47,7 +47,8 @@ def protected(client: Any, stack: Any) -> Any:
                 f"{type(client).__name__} cannot be copied: copy() said {error}. A class of your own needs an __init__ "
                 f"that takes what its base takes"
             ) from error
-    made.__class__ = _class(type(client), kind.family, kind.is_async)
+    base: Any = type(client)
+    made.__class__ = _class(base, kind.family, kind.is_async)
     made._client = twin_of(made._client)
     made.mainstay = stack
     return made

@@ -122,7 +122,7 @@ class _Shown:
         return next(self._feed)
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._feed
+        return self._feed
 
     def close(self) -> None:
         """Closes the response and releases the connection."""
@@ -137,9 +137,8 @@ class _AsyncShown:
     async def __anext__(self) -> Any:
         return await anext(self._feed)
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        async for event in self._feed:
-            yield event
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._feed
 
     async def close(self) -> None:
         """Closes the response and releases the connection."""
@@ -169,7 +168,8 @@ def _stream(mixin: type, feed: Feed | AsyncFeed, reply: Reply, native: Any) -> A
     events = reply._events
     if isinstance(events, (NativeEvents, AsyncNativeEvents)):
         own = events.native
-        cls, known = type(own), vars(own)
+        cls: Any = type(own)
+        known = vars(own)
     else:  # another protocol's: a response as its server would have sent it
         wanted = native.kwargs["stream_cls"]
         cls = get_origin(wanted) or wanted
