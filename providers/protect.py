@@ -73,7 +73,8 @@ def protect(
     _answers_all(methods, kind.family, others)
     handler: Any = first.handler
     if others:
-        models_are_known([first, *others])
+        for other in others:  # each for itself: one of the same protocol is asked for the caller's model
+            models_are_known([first, other])
         handler = Fallback(first, *others, strategy=strategy, panic=panic)
     make = AsyncStack if kind.is_async else Stack
     given = standard() if layers is None else layers

@@ -84,6 +84,8 @@ def test_anthropics_stream_helper_is_equal(name: str, is_async: bool) -> None:
 def test_openais_stream_helper_is_equal(name: str, is_async: bool) -> None:
     case = CASES[name]
     params = {**params_for("openai", case.params), "model": "m", "messages": MESSAGES}
+    if "tools" in params:  # the helper of 2.x parses the arguments, and wants to know that it can
+        params["tools"] = [{**tool, "function": {**tool["function"], "strict": True}} for tool in params["tools"]]
 
     async def events(client: Any) -> list[Any]:
         async with entered(client.chat.completions.stream(**params)) as stream:

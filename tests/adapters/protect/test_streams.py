@@ -56,7 +56,7 @@ def test_a_stream_is_of_the_clients_own_class(dialect: str, is_async: bool) -> N
         with Sandbox(dialect) as server:
             async with entered(client_of(dialect, server.url, is_async)) as client:
                 stream = await awaited(ask(dialect, protect(client), stream=True, **params_for(dialect, {})))
-                assert isinstance(stream, STREAMS[dialect][is_async])
+                assert STREAMS[dialect][is_async] in type(stream).__mro__  # Anthropic's 0.x has its own isinstance
                 assert type(stream).__name__ == STREAMS[dialect][is_async].__name__
                 assert stream.response.status_code == 200
                 assert "text/event-stream" in stream.response.headers["content-type"]
