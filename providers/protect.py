@@ -37,8 +37,8 @@ def protect(
         client.chat.completions.create(model="gpt-4o", messages=[...])      # as before
 
     Protected are `chat.completions.create` and `responses.create` of OpenAI's client, `messages.create` of Anthropic's,
-    `chat` and `generate` of Ollama's, their streams, and what the clients build on them (`parse`, `stream`, tool
-    runners). Everything else passes by: other endpoints, `with_raw_response`, `with_streaming_response`.
+    `chat` and `generate` of Ollama's, their streams, and what the clients build on them (`parse`, `stream`).
+    Everything else passes by: other endpoints, `with_raw_response`, `with_streaming_response`.
 
     A protected call is sent once for each try that the layers make; the client's own retries are off for it. The client
     that was given stays as it is, and shares its connections with the protected one, whose `mainstay` is the stack.

@@ -10,6 +10,7 @@ __all__ = ["DESCRIBED", "Asked", "asked_of_claude", "asked_of_ollama", "asked_of
 
 _UNSET = frozenset({"NotGiven", "Omit"})  # the clients' words for an argument that was not given
 _OPENAI_ONLY = ("functions", "function_call", "audio", "prediction", "web_search_options")
+_CLAUDE_ONLY = ("container", "mcp_servers", "thread")  # what is kept or called at the provider
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _THOUGHTS = ("thinking", "redacted_thinking")
 
@@ -83,6 +84,8 @@ def asked_of_claude(body: Mapping[str, Any]) -> Asked:
     """The arguments of `messages.create`."""
     params: dict[str, Any] = {}
     try:
+        if any(body.get(name) for name in _CLAUDE_ONLY):
+            raise _Foreign
         for name, value in body.items():
             if name not in ("model", "messages", "system", "stream", "betas") and value is not None:
                 _claude_param(name, value, params)

@@ -1,7 +1,7 @@
 """Protected clients: a copy of a client, of a class of its own that sends through a stack.
 
 The class has one method more than the client's: its door, through which all resources send. What they build around it
-(`stream` helpers, `parse`, tool runners) is the client's own code, and is protected with it. Calls that ask for the raw
+(`stream` helpers, `parse`) is the client's own code, and is protected with it. Calls that ask for the raw
 response, and all that go elsewhere than to a protected method, take the client's own door, with the client's own
 retries.
 """

@@ -98,8 +98,9 @@ def test_messages_are_said_in_openais_words(name: str) -> None:
         {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "text", "data": "x"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]},
         {"messages": [USER, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s", "input": {}}]}]},
+        {"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]},
     ],
-    ids=["server tool", "document", "file", "server block"],
+    ids=["server tool", "document", "file", "server block", "remote tools"],
 )
 def test_what_only_claude_has_goes_to_claude_alone(more: dict[str, Any]) -> None:
     assert asked_of_claude({"model": "m", "max_tokens": 9, "messages": [USER], **more}).alone

@@ -234,6 +234,25 @@ def test_parse_over_another_providers_answer(is_async: bool) -> None:
 
 
 @pytest.mark.parametrize("is_async", WORLDS)
+def test_anthropics_beta_methods_over_another_providers_answer(is_async: bool) -> None:
+    async def run() -> None:
+        async with pair("claude", "openai", is_async) as (down, up, route):
+            up.default = Answer("Sunny.")
+            async with entered(client_of("claude", down.url, is_async)) as client:
+                beta = protect(client, fallback=[route], clock=Unhurried()).beta.messages
+                asked = {"model": "m", "max_tokens": 99, "messages": MESSAGES}
+                message = await awaited(beta.create(**asked))
+                assert isinstance(message, anthropic.types.beta.BetaMessage)
+                assert message.content[0].text == "Sunny."
+                async with entered(beta.stream(**asked)) as stream:
+                    last = await awaited(stream.get_final_message())
+                assert isinstance(last, anthropic.types.beta.BetaMessage)
+                assert last.content[0].text == "Sunny."
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_async", WORLDS)
 def test_parameters_that_the_other_refuses_are_left_out_and_told(is_async: bool) -> None:
     told: list[Any] = []
 
