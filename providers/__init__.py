@@ -9,7 +9,7 @@ from ..pipeline.lazy import handing_on
 if TYPE_CHECKING:
     from .chain import ProviderChain as ProviderChain
     from .manager import ProviderManager as ProviderManager
-    from .protect import protect as protect
+    from .protection import protect as protect
     from .provider import Provider as Provider
     from .registry import create_provider as create_provider
     from .telemetry import Telemetry as Telemetry
@@ -22,7 +22,7 @@ _HOMES = {
     "Telemetry": "telemetry",
     "create_provider": "registry",
     "export": "telemetry",
-    "protect": "protect",
+    "protect": "protection",
 }
 
 __all__ = ["Provider", "ProviderChain", "ProviderManager", "Telemetry", "create_provider", "export", "protect"]

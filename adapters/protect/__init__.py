@@ -1,4 +1,4 @@
-"""Existing clients that stay what they are to their callers: what `providers.protect` is made of.
+"""Existing clients that stay what they are to their callers: what `providers.protection` joins to layers.
 
 A protected client is a copy whose class has one door of its own, the method through which every resource of the client
 sends. What goes through it travels as `Request.native`; below the stack it leaves through the client's own door.

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...pipeline import Reply
 from ..claude import ClaudeCodec
+from ..clients.speech import EVENT
 from ..codec import HttpCodec
 from ..ollama import OllamaCodec
 from ..openai import OpenAICodec
@@ -49,10 +50,9 @@ def _chat(
     codec: HttpCodec,
     ask: Callable[[Mapping[str, Any]], Asked],
     writer: type[Writer],
-    before: bytes = b"data: ",
-    after: bytes = b"\n\n",
+    frame: tuple[bytes, bytes] = EVENT,
 ) -> Method:
-    reader = chat_events(codec, before, after)
+    reader = chat_events(codec, *frame)
     return Method(name, ask, lambda data: codec.decode(200, {}, data), reader, writer, codec)
 
 
@@ -74,6 +74,6 @@ def methods_of(family: str) -> Mapping[str, Method]:
         return {"/v1/messages": messages, "/v1/messages?beta=true": messages}
     ollama = OllamaCodec()
     return {
-        "/api/chat": _chat("chat", ollama, asked_of_ollama, OllamaWriter, b"", b"\n"),
+        "/api/chat": _chat("chat", ollama, asked_of_ollama, OllamaWriter, (b"", b"\n")),
         "/api/generate": Method("generate", described, generated(ollama), generate_events(ollama)),
     }
