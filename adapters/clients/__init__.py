@@ -23,7 +23,7 @@ _HOMES = {
     "from_client": "handler",
     "is_failure": "failures",
     "kind_of": "copies",
-    "protect": "..providers.protection",  # which joins layers and clients, so it cannot stand here; many look for it here
+    "protect": "..providers.protection",  # it joins layers to clients, but is looked for here
     "without_retries": "copies",
 }
 

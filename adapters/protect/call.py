@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 from ...pipeline import InvalidRequest, Request
+from ..codec import HttpCodec
 from .asked import DESCRIBED, Asked, described, plain
 from .methods import Method
 
@@ -54,13 +55,14 @@ class NativeCall:
         self.alone = False
         self.kwargs = kwargs
 
-    def request(self, more: Mapping[str, Any]) -> Request:
-        """The call as a Request.
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What is sent besides the arguments that the method knows."""
+        return {}
 
-        Args:
-            more: what is sent besides, as `extra_body`.
-        """
-        body = plain({**self.body, **more})
+    def request(self) -> Request:
+        """The call as a Request."""
+        body = plain({**self.body, **self.extra})
         try:
             asked = self.method.ask(body)
             request = self._as_request(body, asked)
@@ -91,11 +93,20 @@ class NativeCall:
                     f"a layer or a route changed the request, but {self.method.name} can only be sent as it came",
                     reason="unsupported_feature",
                 )
-            said = codec.body(request.replace())[0]
-            streaming = ("stream", "stream_options")  # as the caller has them
-            kept: dict[str, Any] = {name: body[name] for name in streaming if name in body}
-            return {**{name: said[name] for name in said if name not in streaming}, **kept}
+            said = self._said(codec, request)
+            # What the codec says of its own, such as a default or how to stream, is as the caller has it.
+            own = self._said(codec, request.replace(messages=self._messages, params=self._params)).keys() - body.keys()
+            return {**{name: said[name] for name in said if name not in own}, **self._streaming()}
         return body if request.model == self._model else {**body, "model": request.model}
+
+    def _said(self, codec: HttpCodec, request: Request) -> dict[str, Any]:
+        said = codec.body(request)[0]
+        if "max_completion_tokens" in self.body and "max_tokens" in said:  # the word that the caller has for it
+            said["max_completion_tokens"] = said.pop("max_tokens")
+        return said
+
+    def _streaming(self) -> dict[str, Any]:
+        return {name: self.body[name] for name in ("stream", "stream_options") if name in self.body}
 
     def send(self, client: Any, body: Mapping[str, Any]) -> Any:
         """Sends the call once.
@@ -136,6 +147,12 @@ class PostCall(NativeCall):
     """A call of OpenAI's or Anthropic's client: `post(path, cast_to=..., body=..., options=..., stream=...)`."""
 
     __slots__ = ()
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What the caller gave as `extra_body`."""
+        extra = self.kwargs["options"].get("extra_json")
+        return extra if isinstance(extra, Mapping) else {}
 
     def send(self, client: Any, body: Mapping[str, Any]) -> Any:
         door = self.own if client is None else client.post

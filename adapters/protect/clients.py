@@ -1,9 +1,8 @@
 """Protected clients: a copy of a client, of a class of its own that sends through a stack.
 
-The class has one method more than the client's: its door, through which all resources send. What they build around it
-(`stream` helpers, `parse`) is the client's own code, and is protected with it. Calls that ask for the raw
-response, and all that go elsewhere than to a protected method, take the client's own door, with the client's own
-retries.
+The class has a door of its own: the method through which all resources send. What they build around it (`stream`
+helpers, `parse`) is the client's own code, and is protected with it. Calls that ask for the raw response, and all that
+go elsewhere than to a protected method, take the client's own door, with the client's own retries.
 """
 
 from __future__ import annotations
@@ -82,21 +81,21 @@ class _Protected:
     _family: str
     _base: Any  # the client's class
 
-    def _ask(self, native: NativeCall, more: Mapping[str, Any]) -> Reply:
+    def _ask(self, native: NativeCall) -> Reply:
         """Sends a call through the stack; what it raises is what the caller is to see."""
         failure = None
         try:
-            reply: Reply = self.mainstay(native.request(more))
+            reply: Reply = self.mainstay(native.request())
         except ProviderError as error:
             failure = surfaced(error, native)
         if failure is not None:
             _raise(failure)
         return reply
 
-    async def _aask(self, native: NativeCall, more: Mapping[str, Any]) -> AsyncReply:
+    async def _aask(self, native: NativeCall) -> AsyncReply:
         failure = None
         try:
-            reply: AsyncReply = await self.mainstay(native.request(more))
+            reply: AsyncReply = await self.mainstay(native.request())
         except ProviderError as error:
             failure = surfaced(error, native)
         if failure is not None:
@@ -129,11 +128,6 @@ def _posted(client: Any, own: Any, path: str, kwargs: Mapping[str, Any]) -> Post
     return PostCall(method, client, own, client._family, body, bool(kwargs.get("stream")), kept)
 
 
-def _extra(native: PostCall) -> Mapping[str, Any]:
-    extra = native.kwargs["options"].get("extra_json")
-    return extra if isinstance(extra, Mapping) else {}
-
-
 class _Copied(_Protected):
     def copy(self, **options: Any) -> Any:
         """As the client's; the copy is protected by the same stack."""
@@ -150,7 +144,7 @@ class _Posting(_Copied):
         native = _posted(self, partial(self._base.post, self), path, kwargs)
         if native is None:
             return self._base.post(self, path, **kwargs)
-        reply = self._ask(native, _extra(native))
+        reply = self._ask(native)
         return shown_stream(reply, native) if native.stream else shown(reply, native)
 
     def close(self) -> None:
@@ -165,7 +159,7 @@ class _AsyncPosting(_Copied):
         native = _posted(self, partial(self._base.post, self), path, kwargs)
         if native is None:
             return await self._base.post(self, path, **kwargs)
-        reply = await self._aask(native, _extra(native))
+        reply = await self._aask(native)
         return ashown_stream(reply, native) if native.stream else shown(reply, native)
 
     async def close(self) -> None:
@@ -191,10 +185,10 @@ class _Asking(_Protected):
         native = _asked(self, partial(self._base._request, self), cls, args, stream, kwargs)
         if native is None:
             return self._base._request(self, cls, *args, stream=stream, **kwargs)
-        return self._stream(native) if stream else shown(self._ask(native, {}), native)
+        return self._stream(native) if stream else shown(self._ask(native), native)
 
     def _stream(self, native: OllamaCall) -> Iterator[Any]:
-        reply = self._ask(native, {})  # when it is first asked for, as the client does
+        reply = self._ask(native)  # when it is first asked for, as the client does
         try:
             yield from Feed(reply, native)
         finally:
@@ -211,10 +205,10 @@ class _AsyncAsking(_Protected):
         native = _asked(self, partial(self._base._request, self), cls, args, stream, kwargs)
         if native is None:
             return await self._base._request(self, cls, *args, stream=stream, **kwargs)
-        return self._stream(native) if stream else shown(await self._aask(native, {}), native)
+        return self._stream(native) if stream else shown(await self._aask(native), native)
 
     async def _stream(self, native: OllamaCall) -> AsyncIterator[Any]:
-        reply = await self._aask(native, {})  # as above
+        reply = await self._aask(native)  # as above
         try:
             async for event in AsyncFeed(reply, native):
                 yield event

@@ -253,6 +253,7 @@ class NativeEvents(_Reading, Iterator[Chunk]):
 
     def close(self) -> None:
         """Closes the native stream, and with it the connection."""
+        self._limits.closed = True  # for a thread that reads it now
         self.native.close()
         self._limits.release()
 

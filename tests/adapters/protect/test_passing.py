@@ -348,7 +348,18 @@ def test_a_layer_may_change_what_is_asked(dialect: str) -> None:
         assert body["messages"][0]["content"] == MESSAGES[0]["content"].upper()
         assert body.get("temperature", body.get("options", {}).get("temperature")) == 0.5
         assert body["stream"] is True
-        assert "stream_options" not in body
+        assert not {"stream_options", "truncate"} & body.keys()
+
+
+def test_a_limit_keeps_the_name_that_it_has() -> None:
+    @middleware
+    def shorter(request: Request) -> Any:
+        assert request.params["max_tokens"] == 9
+        return (yield request.replace(params={**request.params, "max_tokens": 5}))
+
+    with Sandbox("openai") as server, client_of("openai", server.url, is_async=False) as client:
+        protect(client, [shorter]).chat.completions.create(model="m", messages=MESSAGES, max_completion_tokens=9)
+        assert server.seen[0].body == {"model": "m", "messages": MESSAGES, "max_completion_tokens": 5}
 
 
 def test_what_has_no_other_words_cannot_be_changed() -> None:

@@ -153,6 +153,33 @@ def test_a_deadline_ends_a_stream_that_drips(dialect: str, is_async: bool) -> No
     assert isinstance(seen.error.provider_error, DeadlineExceeded)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("dialect", ["openai", "claude", "ollama"])
+def test_a_call_that_is_cancelled_leaves_nothing_open(dialect: str, stream: bool) -> None:
+    ends = Ends()
+
+    async def run() -> None:
+        with Sandbox(dialect) as server:
+            server.always(faults.stall(3, answer=LONG) if stream else faults.hang())
+            async with client_of(dialect, server.url, is_async=True) as client:
+                protected = protect(client, [CircuitBreaker(failures=1)], observers=[ends])
+                calls = [
+                    asyncio.create_task(see(dialect, protected, stream, **params_for(dialect, {}))) for _ in range(9)
+                ]
+                await asyncio.to_thread(server.wait_until, lambda s: s.in_flight == 9)
+                for call in calls:
+                    call.cancel()
+                assert all(
+                    isinstance(one, asyncio.CancelledError)
+                    for one in await asyncio.gather(*calls, return_exceptions=True)
+                )
+                assert ends.outcomes == ["closed"] * 9
+                assert await asyncio.to_thread(server.wait_until, lambda s: s.open_connections == 0)
+                assert protected.mainstay.part("breaker").snapshot(0.0)["state"] == "closed"
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("is_async", WORLDS)
 def test_half_of_the_deadline_is_kept_for_other_routes(is_async: bool) -> None:
     async def run() -> None:
