@@ -21,6 +21,7 @@ TABLE = [
     for stream in (False, True)
     for is_async in WORLDS
     if dialect not in case.but
+    if not is_async or dialect not in ("openrouter", "llama_cpp")  # whose client is OpenAI's
 ]
 
 
