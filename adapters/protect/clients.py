@@ -88,9 +88,12 @@ class _Protected:
             reply: Reply = self.mainstay(native.request())
         except ProviderError as error:
             failure = surfaced(error, native)
-        if failure is not None:
-            _raise(failure)
-        return reply
+        if failure is None:
+            return reply
+        try:
+            raise failure
+        finally:
+            del failure  # whose traceback holds this frame
 
     async def _aask(self, native: NativeCall) -> AsyncReply:
         failure = None
@@ -98,16 +101,12 @@ class _Protected:
             reply: AsyncReply = await self.mainstay(native.request())
         except ProviderError as error:
             failure = surfaced(error, native)
-        if failure is not None:
-            _raise(failure)
-        return reply
-
-
-def _raise(failure: BaseException) -> None:
-    try:
-        raise failure
-    finally:
-        del failure  # whose traceback holds this frame
+        if failure is None:
+            return reply
+        try:
+            raise failure
+        finally:
+            del failure  # whose traceback holds this frame
 
 
 # -- OpenAI and Anthropic --------------------------------------------------------------------------------------

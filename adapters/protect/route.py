@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from ...pipeline import AsyncReply, Call, Chunk, ProviderError, Reply, Request, Secret, TimedOut
 from ..classify import classify_response
@@ -142,14 +142,6 @@ class NativeRoute:
         return f"<{self._family} as it is>"
 
 
-def _raise(error: BaseException) -> NoReturn:
-    """Raises it outside of the handler of what it was made of, which would become its context."""
-    try:
-        raise error
-    finally:
-        del error  # whose traceback holds this frame
-
-
 def _address(client: Any) -> tuple[str, int] | None:
     url = getattr(client, "base_url", None) or getattr(getattr(client, "_client", None), "base_url", None)
     host, port = getattr(url, "host", None), getattr(url, "port", None)
@@ -248,7 +240,10 @@ class NativeEvents(_Reading, Iterator[Chunk]):
             finally:
                 self.reading = False
             if failure is not None:
-                _raise(failure)
+                try:
+                    raise failure
+                finally:
+                    del failure  # whose traceback holds this frame
         return self._chunks.popleft()
 
     def close(self) -> None:
@@ -279,7 +274,10 @@ class AsyncNativeEvents(_Reading, AsyncIterator[Chunk]):
             finally:
                 self.reading = False
             if failure is not None:
-                _raise(failure)
+                try:
+                    raise failure
+                finally:
+                    del failure  # whose traceback holds this frame
         return self._chunks.popleft()
 
     async def aclose(self) -> None:

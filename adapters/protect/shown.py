@@ -185,15 +185,26 @@ def _stream(mixin: type, feed: Feed | AsyncFeed, reply: Reply, native: Any) -> A
 
 def _close_with(response: Any, reply: Reply) -> None:
     """Lets the reply end with its response, which the helpers of OpenAI's client close themselves."""
-    known = weakref.ref(reply)
-    name = "aclose" if isinstance(reply, AsyncReply) else "close"
-    close = getattr(response, name)
+    kind: Any = type(response)
+    response.__class__ = _closing(kind)
+    response._reply = weakref.ref(reply)
 
-    def closed() -> Any:
-        reply = known()
+
+@cache
+def _closing(base: Any) -> Any:
+    def over(response: Any) -> None:
+        reply = response._reply()
         # At its end a stream closes its response itself: what that end means, the reply says.
         if reply is not None and not getattr(reply._events, "reading", False):
             reply.close()
-        return close()
 
-    setattr(response, name, closed)
+    def close(response: Any) -> None:
+        over(response)
+        base.close(response)
+
+    async def aclose(response: Any) -> None:
+        over(response)
+        await base.aclose(response)
+
+    names = {"__module__": base.__module__, "__qualname__": base.__qualname__, "close": close, "aclose": aclose}
+    return type(base.__name__, (base,), names)

@@ -60,6 +60,7 @@ def surfaced(error: ProviderError, native: NativeCall) -> BaseException:
     if first is error and cause is not None and _is_own(cause, native.family):
         carried = error.detached()  # which does not hold what holds it
         carried.partial = error.partial
+        error.__cause__ = None  # a stream's reply has it, and the client's error, through its traceback, the stream
         cause.provider_error = carried  # type: ignore[attr-defined]
         return cause
     return _both(error, first, cause, native)

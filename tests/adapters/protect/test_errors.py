@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import pickle
+import weakref
 from typing import Any
 
 import anthropic
@@ -225,3 +227,23 @@ def test_a_deadline_is_a_timeout(is_async: bool) -> None:
     error = asyncio.run(run())
     assert isinstance(error, openai.APITimeoutError)
     assert isinstance(error.provider_error, DeadlineExceeded)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("fault", [faults.status(500), faults.disconnect(), faults.cut(3)], ids=["500", "lost", "cut"])
+def test_an_error_is_freed_with_its_last_reference(fault: Any, dialect: str, stream: bool) -> None:
+    """What a cycle held would keep every frame, and the prompt, until a collection."""
+    with Sandbox(dialect) as server, client_of(dialect, server.url, is_async=False) as client:
+        server.always(fault)
+        protected = protect(client, [Retry()], clock=Unhurried())
+        gc.collect()
+        gc.disable()
+        try:
+            seen = asyncio.run(see(dialect, protected, stream, **params_for(dialect, {})))
+            assert seen.error is not None
+            known = weakref.ref(seen.error)
+            seen.error = None
+            assert known() is None
+        finally:
+            gc.enable()

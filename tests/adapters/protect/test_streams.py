@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from typing import Any
 
 import anthropic
@@ -115,6 +116,24 @@ def test_ollamas_generator_closes_the_connection(is_async: bool) -> None:
                 assert await asyncio.to_thread(server.wait_until, lambda s: s.open_connections == 0)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("dialect", STREAMS)
+def test_a_stream_is_freed_with_its_last_reference(dialect: str) -> None:
+    with Sandbox(dialect) as server, client_of(dialect, server.url, is_async=False) as client:
+        protected = protect(client, [])
+        gc.collect()
+        gc.disable()
+        try:
+            for number in (3, 100):
+                stream = ask(dialect, protected, stream=True, **params_for(dialect, {}))
+                known = weakref.ref(stream)
+                for _ in zip(range(number), stream, strict=False):
+                    pass
+                del stream
+                assert known() is None
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("is_async", WORLDS)
