@@ -29,11 +29,21 @@ def chat_events(codec: HttpCodec, before: bytes, after: bytes) -> Callable[[], R
         before, after: what makes a frame of an event's JSON.
     """
 
+    make = _json_events(codec, before, after)
+
     def reader() -> ReadEvent:
+        read = make()
+        return lambda event: read(written(event))
+
+    return reader
+
+
+def _json_events(codec: HttpCodec, before: bytes, after: bytes) -> Callable[[], Callable[[bytes], list[Chunk]]]:
+    def reader() -> Callable[[bytes], list[Chunk]]:
         decoder = codec.decoder()
 
-        def read(event: Any) -> list[Chunk]:
-            chunks = decoder.feed(before + written(event) + after)
+        def read(event: bytes) -> list[Chunk]:
+            chunks = decoder.feed(before + event + after)
             if decoder.error is not None:
                 raise decoder.error
             return chunks
@@ -149,11 +159,11 @@ def generated(codec: HttpCodec) -> Callable[[bytes], Reply]:
 
 def generate_events(codec: HttpCodec) -> Callable[[], ReadEvent]:
     """Makes readers of its streams."""
-    make = chat_events(codec, b"", b"\n")
+    make = _json_events(codec, b"", b"\n")
 
     def reader() -> ReadEvent:
         read = make()
-        return lambda event: read(json.loads(_as_chat(written(event))))
+        return lambda event: read(_as_chat(written(event)))
 
     return reader
 

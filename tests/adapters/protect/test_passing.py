@@ -167,6 +167,7 @@ def test_anthropics_own_middleware_runs_once_for_each_attempt(is_async: bool, st
 
 # -- methods that no other protocol has ------------------------------------------------------------------------
 
+CLOSE = "Connection: close"  # as the server does: no client may count on it
 RESPONSE = {
     "id": "resp_1",
     "object": "response",
@@ -208,17 +209,17 @@ FAILED = {
 def json_play(status: int, data: Any) -> Any:
     body = json.dumps(data).encode()
     words = {200: "200 OK", 503: "503 Service Unavailable"}[status]
-    return lambda heard: [head("application/json", f"Content-Length: {len(body)}", status=words), body]
+    return lambda heard: [head("application/json", f"Content-Length: {len(body)}", CLOSE, status=words), body]
 
 
 def events_play(*events: Any) -> Any:
     body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
-    return lambda heard: [head("text/event-stream"), body]
+    return lambda heard: [head("text/event-stream", CLOSE), body]
 
 
 def lines_play(*lines: Any) -> Any:
     body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    return lambda heard: [head("application/x-ndjson"), body]
+    return lambda heard: [head("application/x-ndjson", CLOSE), body]
 
 
 @pytest.mark.parametrize("is_async", WORLDS)
