@@ -1,4 +1,7 @@
-"""What a request needs of a route, in words: "tools", "images", "json_schema"."""
+"""What a request needs of a route, in words: "tools", "images", "json_schema", "native".
+
+The last is for a call of a protected client that only clients like it can answer.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from .request import Request
 
 __all__ = ["NEEDS", "check_needs", "needs_of"]
 
-NEEDS = ("tools", "images", "json_schema")
+NEEDS = ("tools", "images", "json_schema", "native")
 
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 
@@ -24,6 +27,8 @@ def needs_of(request: Request) -> frozenset[str]:
     form = request.params.get("response_format")
     if isinstance(form, Mapping) and form.get("type") == "json_schema":
         needs.add("json_schema")
+    if request.native is not None and request.native.alone:
+        needs.add("native")
     return frozenset(needs)
 
 

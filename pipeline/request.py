@@ -29,6 +29,8 @@ class Request:
         changes: what routes did to the caller's parameters, by parameter name; ends up on the Reply.
         off: names of the layers that are switched off for this call.
         path: the path of the route that it is on, in a stack that is a route of another.
+        native: what a protected client was called with, for the routes that call clients like it; None for all other
+            requests. If its `alone` is true, the rest of the request only describes it, and no other route can answer.
 
     Raises:
         TypeError: if the model is not a string, or the messages are not a prompt or mappings with a role.
@@ -43,6 +45,7 @@ class Request:
     off: frozenset[str]
     path: str
     _call: Call | None
+    native: Any
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Request:
         off: frozenset[str] = frozenset(),
         path: str = "",
         _call: Call | None = None,
+        native: Any = None,
     ) -> None:
         put = object.__setattr__
         if _call is None:  # from the caller; what is under way was checked when it started
@@ -66,6 +70,7 @@ class Request:
         put(self, "off", off)
         put(self, "path", path)
         put(self, "_call", _call)
+        put(self, "native", native)
 
     @property
     def call(self) -> Call:
@@ -82,12 +87,14 @@ class Request:
     def under(self, call: Call, off: frozenset[str] = frozenset(), path: str = "") -> Request:
         """The same request as part of `call`, with the layers named in `off` switched off as well."""
         off, path = self.off | off, path or self.path
-        return Request(self.model, self.messages, self.params, self.stream, self.changes, off, path, call)
+        return Request(self.model, self.messages, self.params, self.stream, self.changes, off, path, call, self.native)
 
     def on(self, route: str) -> Request:
         """The same request, of the same call, inside the route of that path."""
         path = f"{self.path}/{route}" if self.path else route
-        return Request(self.model, self.messages, self.params, self.stream, self.changes, self.off, path, self._call)
+        return Request(
+            self.model, self.messages, self.params, self.stream, self.changes, self.off, path, self._call, self.native
+        )
 
     def replace(
         self,
@@ -108,6 +115,7 @@ class Request:
             self.off,
             self.path,
             self._call,
+            self.native,
         )
 
     # Never the prompt, never a parameter's value: reprs end up in logs.

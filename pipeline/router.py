@@ -36,8 +36,8 @@ class Route:
         rename: from the caller's parameter name to the one this handler knows.
         window: context window in tokens, if known; a request that was too long elsewhere may come here if it
             is larger.
-        lacks: what it cannot do, of "tools", "images" and "json_schema"; requests that need it pass it by. What
-            the handler itself says it lacks is added.
+        lacks: what it cannot do, of "tools", "images", "json_schema" and "native"; requests that need it pass it by.
+            What the handler itself says it lacks is added.
         continues: whether the model goes on with a text that is given to it as the last message, of the assistant.
             Claude up to 4.6 does, llama.cpp, and some models at OpenRouter; others answer anew. Of a router: whether
             all of its routes do.

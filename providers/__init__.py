@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .chain import ProviderChain as ProviderChain
     from .manager import AsyncProviderManager as AsyncProviderManager
     from .manager import ProviderManager as ProviderManager
+    from .protection import protect as protect
     from .provider import AsyncProvider as AsyncProvider
     from .provider import Provider as Provider
     from .registry import create_async_provider as create_async_provider
@@ -34,6 +35,7 @@ _HOMES = {
     "create_async_provider": "registry",
     "create_provider": "registry",
     "export": "telemetry",
+    "protect": "protection",
     "serve_status": "status_server",
 }
 
@@ -50,6 +52,7 @@ __all__ = [
     "create_async_provider",
     "create_provider",
     "export",
+    "protect",
     "serve_status",
 ]
 

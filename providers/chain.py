@@ -11,7 +11,7 @@ from ..pipeline.router import label
 from .front import AsyncFront, Front, FrontBase, FrontOptions
 from .provider import AsyncProvider, Provider, ProviderBase
 
-__all__ = ["AsyncProviderChain", "ChainBase", "Link", "ProviderChain"]
+__all__ = ["AsyncProviderChain", "ChainBase", "Link", "ProviderChain", "models_are_known"]
 
 Link: TypeAlias = ProviderBase | Callable[[Request], Any]
 """A provider, or any handler; of the same world as the chain."""
@@ -48,7 +48,7 @@ class ChainBase(FrontBase):
         routes = [link if isinstance(link, Route) else self._route(*link) for link in links]
         if not routes:
             raise ValueError("ProviderChain([...]) needs at least one (name, provider)")
-        _models_are_known(routes)
+        models_are_known(routes)
         super().__init__(Fallback(*routes, strategy=strategy, panic=panic, mid_stream=mid_stream), **options)
 
     def _route(self, name: str, link: Link) -> Route:
@@ -78,7 +78,7 @@ def _protocol(handler: Any) -> str:
     return type(codec).__name__.removesuffix("Codec") if codec is not None else label(handler)
 
 
-def _models_are_known(routes: list[Route]) -> None:
+def models_are_known(routes: list[Route]) -> None:
     protocols = [_protocol(route.handler) for route in routes]
     if len(set(protocols)) == 1:
         return

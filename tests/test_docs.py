@@ -13,6 +13,7 @@ import pytest
 from mainstay import middleware, pipeline
 from mainstay.middleware import balance
 from mainstay.pipeline import testing
+from mainstay.providers import protect
 from support.documents import ROOT, Example, examples
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -20,7 +21,7 @@ TEXTS = {page.name: page.read_text() for page in PAGES}
 EXAMPLES = [example for page in PAGES for example in examples(page)]
 NAMES: dict[str, Any] = {
     name: getattr(module, name) for module in (pipeline, middleware, balance, testing) for name in module.__all__
-}
+} | {"protect": protect}
 # What people make besides layers, routers and strategies.
 MADE = {
     "Backoff",
@@ -33,6 +34,7 @@ MADE = {
     "Stack",
     "Timeouts",
     "contract",
+    "protect",
 }
 # What a page about a layer must say, and which pages these are.
 SECTIONS = ("## When not to use it", "## Options", "## Its place", "## Example")

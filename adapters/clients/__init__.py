@@ -23,6 +23,7 @@ _HOMES = {
     "from_client": "handler",
     "is_failure": "failures",
     "kind_of": "copies",
+    "protect": "..providers.protection",  # it joins layers to clients, but is looked for here
     "without_retries": "copies",
 }
 

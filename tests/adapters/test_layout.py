@@ -28,6 +28,7 @@ ALLOWED = {
     ("wire", "find"),  # the CRLF behind the size of an HTTP chunk
     ("history", "'data:'"),  # the addresses of images in place
     ("redact", "'data:'"),  # the same
+    ("protect.asked", "'data:'"),  # the same
     ("clients.speech", "b'data: '"),  # what a client has cut, put together again for the decoder
 }
 

@@ -103,6 +103,21 @@ def test_no_repr_shows_the_prompt_or_the_value_of_a_parameter() -> None:
     assert PROMPT not in f"{request.under(Call())!r}{request}"
 
 
+def test_what_a_protected_client_was_called_with_travels_and_is_never_shown() -> None:
+    class Native:
+        alone = False
+
+        def __repr__(self) -> str:
+            return PROMPT
+
+    native = Native()
+    request = Request("m", "p", native=native)
+    under = request.under(Call()).on("a").replace(model="n", messages="q")
+    assert request.native is under.native is native
+    assert Request("m", "p").native is None
+    assert PROMPT not in repr(under)
+
+
 def test_a_request_that_is_not_under_way_pickles() -> None:
     request = Request("m", "p", {"seed": 1}, stream=True)
     assert pickle.loads(pickle.dumps(request)) == request

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, assert_type
 
+import anthropic
+import openai
+
 from mainstay.adapters import Claude, OpenAI, OpenRouter
 from mainstay.adapters.sandbox import Answer, Sandbox, faults
 from mainstay.middleware import CircuitBreaker, Fallback, Retry, standard
@@ -31,7 +34,7 @@ from mainstay.pipeline import (
     middleware,
     send,
 )
-from mainstay.providers import Provider, ProviderChain, ProviderManager, WebhookAlert, create_provider
+from mainstay.providers import Provider, ProviderChain, ProviderManager, WebhookAlert, create_provider, protect
 
 
 def misspell() -> None:
@@ -139,3 +142,8 @@ def front_door() -> None:
         assert_type(error.retry_after, float | None)
     create_provider("openai", layres=[])  # type: ignore[call-arg]
     ProviderManager(colck=None)  # type: ignore[call-arg]
+
+
+def a_client_stays_what_it_is() -> None:
+    assert_type(protect(openai.OpenAI(), [Retry()], fallback=[openai.OpenAI()]), openai.OpenAI)
+    assert_type(protect(anthropic.AsyncAnthropic()), anthropic.AsyncAnthropic)
