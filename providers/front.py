@@ -23,7 +23,7 @@ class FrontOptions(TypedDict, total=False):
     health: Health | None
 
 
-class FrontBase:
+class FrontBase(Monitored):
     """A stack over a router: what the fronts of both worlds share, which is all but the asking.
 
     Args:
@@ -57,15 +57,14 @@ class FrontBase:
             observers=(self.health, *observers),
         )
 
-    def status(self) -> dict[str, dict[str, Any]]:
-        """How each route is doing, by its name; see `Health.status` for the fields."""
-        return self.health.status(self.stack)
+    def _stacks(self) -> tuple[Stack | AsyncStack]:
+        return (self.stack,)
 
     def __str__(self) -> str:
         return str(self.stack)
 
 
-class Front(Monitored, FrontBase, Closing):
+class Front(FrontBase, Closing):
     """A stack over a router, with the calls that an application makes; arguments as FrontBase has them."""
 
     _stack = Stack
@@ -106,9 +105,6 @@ class Front(Monitored, FrontBase, Closing):
         """
         return self.stack(Request(model, prompt, parameters or {}, stream=True))
 
-    def _stacks(self) -> tuple[Stack]:
-        return (self.stack,)
-
     def close(self) -> None:
         """Closes the connections of every provider that it leads to, and ends its probes and its endpoint."""
         self._unwatch()
@@ -143,7 +139,8 @@ class AsyncFront(FrontBase):
         return await self.stack(Request(model, prompt, parameters or {}, stream=True))
 
     async def aclose(self) -> None:
-        """Closes the connections of every provider that it leads to, on the running loop."""
+        """Closes the connections of every provider that it leads to, on the running loop; as `Front.close`."""
+        await self._aunwatch()
         await self.stack.aclose()
 
     async def __aenter__(self) -> Self:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 from ..middleware import Circuits, Health, MidStream, Strategy, standard
-from ..pipeline import AsyncReply, Message, ProviderError, Reply, Stack
+from ..pipeline import AsyncReply, AsyncStack, Message, ProviderError, Reply, Stack
 from ..pipeline.closing import Closing
 from .chain import AsyncProviderChain, ProviderChain
 from .front import FrontOptions
@@ -29,7 +29,7 @@ P = TypeVar("P", Provider, AsyncProvider)
 C = TypeVar("C", ProviderChain, AsyncProviderChain)
 
 
-class ManagerBase(Generic[P, C]):
+class ManagerBase(Monitored, Generic[P, C]):
     """Holds providers, and a chain over some of them; arguments as ProviderManager has them."""
 
     _create: ClassVar[Callable[..., Any]]
@@ -112,18 +112,19 @@ class ManagerBase(Generic[P, C]):
 
         It covers all calls, alone and in the chain.
         """
-        status: dict[str, dict[str, Any]] = {}
-        for provider in self._providers.values():
-            status |= provider.status()
+        return self.status()
+
+    def _stacks(self) -> tuple[Stack | AsyncStack, ...]:
+        fronts: list[Any] = [*self._providers.values()]
         if self._chain is not None:
-            status |= self._chain.status()
-        return status
+            fronts.append(self._chain)
+        return tuple(front.stack for front in fronts)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(self._providers)}>"
 
 
-class ProviderManager(Monitored, ManagerBase[Provider, ProviderChain], Closing):
+class ProviderManager(ManagerBase[Provider, ProviderChain], Closing):
     """Holds providers, and answers through one of them or through all in order.
 
         manager = ProviderManager()
@@ -173,10 +174,6 @@ class ProviderManager(Monitored, ManagerBase[Provider, ProviderChain], Closing):
     ) -> Reply:
         """Asks the chain for a stream; otherwise as `Front.stream`."""
         return self.chain.stream(model, prompt, parameters)
-
-    def _stacks(self) -> tuple[Stack, ...]:
-        fronts = (*self._providers.values(), *([] if self._chain is None else [self._chain]))
-        return tuple(front.stack for front in fronts)
 
     def probe(self, timeout: float = 10.0) -> dict[str, Probe | ProviderError]:
         """Whether each provider would answer, all asked at the same time; see `Provider.probe`.
@@ -252,7 +249,8 @@ class AsyncProviderManager(ManagerBase[AsyncProvider, AsyncProviderChain]):
         return dict(zip(self._providers, await asyncio.gather(*asked), strict=True))
 
     async def aclose(self) -> None:
-        """Closes the connections of all providers, on the running loop."""
+        """Closes the connections of all providers, on the running loop; ends the probes and the endpoint."""
+        await self._aunwatch()
         async with AsyncExitStack() as closing:
             for provider in self._providers.values():
                 closing.push_async_callback(provider.aclose)

@@ -24,8 +24,6 @@ WAITING = {
     "adapters": {"arriving", "async_adapter", "async_http", "async_process", "worlds"},
     "providers": {"front", "manager", "monitored", "provider"},
 }
-# What watches from threads of its own, and is not there on a loop.
-BY_THREADS = {"on_change", "probe_every", "serve_status", "status"}
 LONGEST = 60  # lines of one such function
 
 
@@ -86,4 +84,4 @@ def test_the_doors_of_both_worlds_ask_for_the_same(name: str) -> None:
     assert inspect.signature(sync) == inspect.signature(twin)
     renamed = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
     public = {renamed.get(method, method) for method in dir(sync) if not method.startswith("_")}
-    assert public - BY_THREADS <= {method for method in dir(twin) if not method.startswith("_")}
+    assert public <= {method for method in dir(twin) if not method.startswith("_")}
