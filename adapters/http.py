@@ -33,6 +33,7 @@ __all__ = ["MAX_BODY", "WAITED", "HttpTransport"]
 
 _SCHEMES = re.compile(r"(?:Bearer|Basic|Token)\s+", re.I)
 _SHORTEST = 4  # characters; a shorter secret is none, and starring it out would only make a riddle of every message
+_MOST_HEADS = 32
 _SHORTEST_IN_QUERY = 8  # there, most values are no secrets: `?v=1`
 
 
@@ -41,6 +42,7 @@ class _Opened(NamedTuple):
 
     Attributes:
         process: whose connections these are. A forked process has copies of its parent's, and would get its answers.
+        heads: of requests that were sent, by all that they depend on: see `warm.py`.
     """
 
     process: int
@@ -49,6 +51,7 @@ class _Opened(NamedTuple):
     settings: dict[str, Any]
     headers: dict[str, str]
     secrets: tuple[Secret, ...]
+    heads: dict[Any, Any]
 
 
 _inherited: list[_Opened] = []  # kept for ever: to free it would take locks that a fork may have left taken
@@ -133,18 +136,16 @@ class HttpTransport:
         opened = self._opened
         if opened is None or opened.process != os.getpid():
             opened = self._open()
-        query = self._query.replace("?", "&", 1) if "?" in call.path else self._query
-        url = f"{self.base_url}{call.path or '/'}{query}"
-        headers = {**opened.headers, **call.headers, "Content-Length": str(len(call.body))}
-        prepared = opened.sockets.prepared(call.method, url, headers, call.body)
         left = until - now()
         if left <= 0:
             raise TimedOut(reason=WAITED)
         opened.sockets.MOMENT.set(until, connect, now)
+        kind = call.method, call.path, *call.headers.items()
+        head = opened.heads.get(kind)
         try:
-            response = opened.session.get_adapter(url).send(
-                prepared, stream=True, timeout=(min(connect, left), left), **opened.settings
-            )
+            response = None if head is None else head.send(call.body)
+            if response is None:
+                response = self._send(opened, call, kind, (min(connect, left), left))
             return HttpIncoming(response, self.provider, now, opened.secrets)
         except Exception as error:  # noqa: BLE001 - requests lets urllib3's, ssl's and the system's own through
             failure = self._meaning(error, connecting=connect < left)
@@ -153,7 +154,26 @@ class HttpTransport:
             raise failure from cause  # out here, so that the original is no context either, unless it is the cause
         finally:
             # The traceback holds this frame, which would hold the key.
-            del failure, cause, prepared, headers, opened, url, query
+            del failure, cause, opened, head
+
+    def _send(
+        self, opened: _Opened, call: HttpCall, kind: tuple[Any, ...], timeout: tuple[float, float]
+    ) -> requests.Response:
+        """The usual way, through requests and urllib3; what it sent can be sent again over a warm connection."""
+        query = self._query.replace("?", "&", 1) if "?" in call.path else self._query
+        url = f"{self.base_url}{call.path or '/'}{query}"
+        headers = {**opened.headers, **call.headers, "Content-Length": str(len(call.body))}
+        prepared = opened.sockets.prepared(call.method, url, headers, call.body)
+        adapter: Any = opened.session.get_adapter(url)
+        response: requests.Response = adapter.send(prepared, stream=True, timeout=timeout, **opened.settings)
+        if self._session is None and type(adapter) is opened.sockets.ClockedAdapter:
+            pool = adapter.get_connection_with_tls_context(prepared, **opened.settings)
+            head = opened.sockets.Head.of(pool, call.method, opened.sockets.MOMENT.head)
+            if len(opened.heads) >= _MOST_HEADS:
+                opened.heads.clear()
+            if head is not None:
+                opened.heads[kind] = head
+        return response
 
     def close(self) -> None:
         """Closes the idle connections; those in use close when their response ends. It can be used again."""
@@ -195,6 +215,7 @@ class HttpTransport:
                     {name: found[name] for name in ("proxies", "verify", "cert")},
                     {n: v.reveal() if isinstance(v, Secret) else v for n, v in self._headers.items()},
                     spelled((*self.secrets, *_passwords_in((found["proxies"] or {}).values()))),
+                    {},
                 )
             return opened
 

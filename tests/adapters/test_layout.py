@@ -25,6 +25,8 @@ LINE_ENDS = ("\n", "\r", "\r\n", "\n\n", "\r\n\r\n", "\r\r")
 FIELDS = ("data:", "event:", "retry:")
 ALLOWED = {
     ("classify", "splitlines"),  # the lines that a process wrote on stderr
+    ("warm", "find"),  # the end of a response's head
+    ("warm", "split"),  # its lines
     ("wire", "find"),  # the CRLF behind the size of an HTTP chunk
     ("history", "'data:'"),  # the addresses of images in place
     ("redact", "'data:'"),  # the same
@@ -34,7 +36,8 @@ ALLOWED = {
 # Words and doors to the world outside.
 OUTSIDE = {"requests", "urllib3", "httpx", "aiohttp", "http", "socket", "ssl", "select", "selectors", "asyncio", "io",
            "os", "subprocess", "signal", "threading", "multiprocessing", "tempfile", "shutil", "pathlib"}  # fmt: skip
-TRANSPORTS = {"adapter", "arriving", "environment", "http", "incoming", "process", "ready", "sockets", "wire"}
+TRANSPORTS = {"adapter", "arriving", "environment", "http", "incoming", "process", "ready", "sockets", "warm",
+              "wire"}  # fmt: skip
 DOORS = {"open", "print", "input", "exec", "eval"}
 
 
