@@ -173,14 +173,16 @@ class Breaker:
     def handle(self, request: Request) -> Steps:
         """Admits one try, or refuses it; judges it at its end."""
         call = request.call
-        self._now = call.clock.now
-        tell = partial(_emit, call, self._route)
-        lease = self._timeouts.first(request.stream)
-        if self._fleet is not None and self._fleet.due(now := call.clock.now()):
-            change: Change | None = yield Run(partial(self._fleet.ask, now, lease))
-            if change is not None:
-                tell(change)
-        permit = self._circuit.admit(call.clock.now(), lease, tell)
+        self._now = now = call.clock.now
+        permit: Permit | Refusal | None = None if self._fleet is not None else self._circuit.admit_closed(now())
+        if permit is None:
+            tell = partial(_emit, call, self._route)
+            lease = self._timeouts.first(request.stream)
+            if self._fleet is not None and self._fleet.due(moment := now()):
+                change: Change | None = yield Run(partial(self._fleet.ask, moment, lease))
+                if change is not None:
+                    tell(change)
+            permit = self._circuit.admit(now(), lease, tell)
         if isinstance(permit, Refusal):
             if not (self._observe or call.forced):
                 raise self._refused(permit)
@@ -192,7 +194,7 @@ class Breaker:
         except BaseException as error:
             self._settle(permit, call, self._verdict(error, call), error)
             raise
-        slow = self._slow is not None and request.stream and call.clock.now() - permit.sent > self._slow
+        slow = self._slow is not None and request.stream and now() - permit.sent > self._slow
         if permit.lease is not None and reply.outcome is None:
             self._circuit.arriving(permit, reply, call.clock.now(), self._timeouts.gap)
         reply.on_end(partial(self._ended, permit, call, slow))
