@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BODY", "WAITED", "HttpTransport"]
 
+_MOST_HEADS = 32
+
 
 class _Opened(NamedTuple):
     """What is looked up once, on first use. Never shown: the headers hold the key.
 
     Attributes:
         process: whose connections these are. A forked process has copies of its parent's, and would get its answers.
+        heads: of requests that were sent, by all that they depend on: see `warm.py`.
     """
 
     process: int
@@ -40,6 +43,7 @@ class _Opened(NamedTuple):
     settings: dict[str, Any]
     headers: dict[str, str]
     secrets: tuple[Secret, ...]
+    heads: dict[Any, Any]
 
 
 _inherited: list[_Opened] = []  # kept for ever: to free it would take locks that a fork may have left taken
@@ -115,17 +119,16 @@ class HttpTransport(Origin):
         opened = self._opened
         if opened is None or opened.process != os.getpid():
             opened = self._open()
-        url = self._url(call)
-        headers = {**opened.headers, **call.headers, "Content-Length": str(len(call.body))}
-        prepared = opened.sockets.prepared(call.method, url, headers, call.body)
         left = until - now()
         if left <= 0:
             raise TimedOut(reason=WAITED)
         opened.sockets.MOMENT.set(until, connect, now)
+        kind = call.method, call.path, *call.headers.items()
+        head = opened.heads.get(kind)
         try:
-            response = opened.session.get_adapter(url).send(
-                prepared, stream=True, timeout=(min(connect, left), left), **opened.settings
-            )
+            response = None if head is None else head.send(call.body)
+            if response is None:
+                response = self._send(opened, call, kind, (min(connect, left), left))
             return HttpIncoming(response, self.provider, now, opened.secrets)
         except Exception as error:  # noqa: BLE001 - requests lets urllib3's, ssl's and the system's own through
             failure = self._meaning(error, connecting=connect < left)
@@ -134,7 +137,25 @@ class HttpTransport(Origin):
             raise failure from cause  # out here, so that the original is no context either, unless it is the cause
         finally:
             # The traceback holds this frame, which would hold the key.
-            del failure, cause, prepared, headers, opened, url
+            del failure, cause, opened, head
+
+    def _send(
+        self, opened: _Opened, call: HttpCall, kind: tuple[Any, ...], timeout: tuple[float, float]
+    ) -> requests.Response:
+        """The usual way, through requests and urllib3; what it sent can be sent again over a warm connection."""
+        url = self._url(call)
+        headers = {**opened.headers, **call.headers, "Content-Length": str(len(call.body))}
+        prepared = opened.sockets.prepared(call.method, url, headers, call.body)
+        adapter: Any = opened.session.get_adapter(url)
+        response: requests.Response = adapter.send(prepared, stream=True, timeout=timeout, **opened.settings)
+        if self._session is None and type(adapter) is opened.sockets.ClockedAdapter:
+            pool = adapter.get_connection_with_tls_context(prepared, **opened.settings)
+            head = opened.sockets.Head.of(pool, call.method, opened.sockets.MOMENT.head)
+            if len(opened.heads) >= _MOST_HEADS:
+                opened.heads.clear()
+            if head is not None:
+                opened.heads[kind] = head
+        return response
 
     def close(self) -> None:
         """Closes the idle connections; those in use close when their response ends. It can be used again."""
@@ -172,6 +193,7 @@ class HttpTransport(Origin):
                     found._asdict(),
                     self._revealed(),
                     self._spelled(found.proxies.values()),
+                    {},
                 )
             return opened
 

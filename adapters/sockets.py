@@ -28,9 +28,10 @@ from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameReso
 from urllib3.poolmanager import ProxyManager
 from urllib3.util.connection import allowed_gai_family
 
+from .warm import Head
 from .wire import MOMENT, Wire
 
-__all__ = ["MOMENT", "ClockedAdapter", "Wire", "prepared"]
+__all__ = ["MOMENT", "ClockedAdapter", "Head", "Wire", "prepared"]
 
 # Of several addresses each has its part of the time, so that a dead one does not use up what a live one needs; but
 # not less than this, because no handshake is quicker for having many alternatives. So Go's dialer does it.
@@ -124,12 +125,15 @@ class _Clocked:
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         target, MOMENT.target = MOMENT.target, None
+        MOMENT.head = None
         super().putrequest(method, target or url, *args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
         # urllib3 would send under the connect timeout, which is too short for a prompt full of images.
         if self.sock is not None:
             self.sock.settimeout(MOMENT.left())
+        if MOMENT.head is None:
+            MOMENT.head = data
         super().send(data)  # type: ignore[misc]
 
     def response_class(self, sock: Any, *args: Any, **kwargs: Any) -> HTTPResponse:

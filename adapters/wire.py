@@ -29,10 +29,11 @@ class _Moment(threading.local):
         self.connect = float("inf")
         self.now: Callable[[], float] = monotonic
         self.target: str | None = None  # what urllib3 must not know: it would write it into its log
+        self.head: bytes | None = b""  # of the request, as it was sent; None while that is awaited
 
     def set(self, until: float, connect: float, now: Callable[[], float]) -> None:
         """Sets the moment for what this thread sends next, and the seconds that a connection for it may take."""
-        self.until, self.connect, self.now, self.target = until, connect, now, None
+        self.until, self.connect, self.now, self.target, self.head = until, connect, now, None, b""
 
     @contextmanager
     def connecting(self) -> Iterator[None]:

@@ -25,6 +25,8 @@ LINE_ENDS = ("\n", "\r", "\r\n", "\n\n", "\r\n\r\n", "\r\r")
 FIELDS = ("data:", "event:", "retry:")
 ALLOWED = {
     ("classify", "splitlines"),  # the lines that a process wrote on stderr
+    ("warm", "find"),  # the end of a response's head
+    ("warm", "split"),  # its lines
     ("wire", "find"),  # the CRLF behind the size of an HTTP chunk
     ("history", "'data:'"),  # the addresses of images in place
     ("redact", "'data:'"),  # the same
@@ -36,7 +38,7 @@ ALLOWED = {
 OUTSIDE = {"requests", "urllib3", "httpx", "aiohttp", "http", "socket", "ssl", "select", "selectors", "asyncio", "io",
            "os", "subprocess", "signal", "threading", "multiprocessing", "tempfile", "shutil", "pathlib"}  # fmt: skip
 TRANSPORTS = {"adapter", "arriving", "async_adapter", "async_http", "async_process", "async_ready", "environment",
-              "http", "incoming", "origin", "process", "ready", "sockets", "wire", "worlds"}  # fmt: skip
+              "http", "incoming", "origin", "process", "ready", "sockets", "warm", "wire", "worlds"}  # fmt: skip
 DOORS = {"open", "print", "input", "exec", "eval"}
 
 
