@@ -176,16 +176,18 @@ class Breaker:
     def handle(self, request: Request) -> Steps:
         """Admits one try, or refuses it; judges it at its end."""
         call = request.call
-        self._now = call.clock.now
+        self._now = now = call.clock.now
         # In a stack that is a route of another, it is told under that route's path, as attempts are.
         where = f"{request.path}/{self._route}" if request.path else self._route
         tell = partial(_emit, call, where)
-        lease = self._timeouts.first(request.stream)
-        if self._fleet is not None and self._fleet.due(now := call.clock.now()):
-            change: Change | None = yield Run(partial(self._fleet.ask, now, lease))
-            if change is not None:
-                tell(change)
-        permit = self._circuit.admit(call.clock.now(), lease, tell)
+        permit: Permit | Refusal | None = None if self._fleet is not None else self._circuit.admit_closed(now())
+        if permit is None:
+            lease = self._timeouts.first(request.stream)
+            if self._fleet is not None and self._fleet.due(moment := now()):
+                change: Change | None = yield Run(partial(self._fleet.ask, moment, lease))
+                if change is not None:
+                    tell(change)
+            permit = self._circuit.admit(now(), lease, tell)
         if isinstance(permit, Refusal):
             if not (self._observe or call.forced):
                 raise self._refused(permit)
@@ -197,7 +199,7 @@ class Breaker:
         except BaseException as error:
             self._settle(permit, call, self._verdict(error, call), error, tell)
             raise
-        slow = self._slow is not None and request.stream and call.clock.now() - permit.sent > self._slow
+        slow = self._slow is not None and request.stream and now() - permit.sent > self._slow
         if permit.lease is not None and reply.outcome is None:
             self._circuit.arriving(permit, reply, call.clock.now(), self._timeouts.gap)
         reply.on_end(partial(self._ended, permit, call, slow, tell))

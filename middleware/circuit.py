@@ -197,6 +197,16 @@ class Circuit:
         self._results.put(_Result(permit, verdict, error, now, random, tell))
         self._sweep()
 
+    def admit_closed(self, now: float) -> Permit | None:
+        """A permit of a closed circuit to which nothing has happened; None if it takes more to say.
+
+        Takes no lock: a change of state at this moment makes the permit one of the past, as if it had come just before.
+        """
+        generation = self._generation  # first: what is seen after it may only be newer
+        if self._state != CLOSED or self._isolated or self._rest_until is not None or not self._results.empty():
+            return None
+        return Permit(generation, now)
+
     def settle_good(self, permit: Permit, now: float) -> bool:
         """Brings a permit of the usual kind back, with the usual verdict, if it can be done at once; False if not.
 

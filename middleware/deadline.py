@@ -55,7 +55,7 @@ class Deadline(Layer):
         call = request.call
         outer = call.deadline
         own = call.clock.now() + self.seconds
-        call.deadline = own if outer is None else min(own, outer)
+        call.deadline = own if outer is None or own < outer else outer
 
         def give_back(_: object = None) -> None:
             call.deadline = outer

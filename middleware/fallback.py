@@ -29,6 +29,7 @@ from ..pipeline import (
     Via,
 )
 from ..pipeline.needs import check_needs, needs_of
+from ..pipeline.router import found_by
 from .resuming import Answer, MidStream, Walk, check_mid_stream, resumable
 from .strategies import InOrder, Strategy, strategy_named
 
@@ -117,7 +118,9 @@ class Fallback(Router):
         try:
             while True:
                 route, reply = waiting.pop(0), None
-                call.routes_left = outside + sum(other.leaf_count for other in waiting)
+                call.routes_left = outside
+                for other in waiting:
+                    call.routes_left += other.leaf_count
                 over = self.strategy.began(route)
                 try:
                     reply = yield Via(route, request)
@@ -153,7 +156,7 @@ class Fallback(Router):
         able = self._able(request)
         if not able:
             return (Problem("messages", self._unable(request)),)
-        return tuple(problem for route in able for problem in route.check(request))
+        return found_by(able, request)
 
     def plan(self, request: Request) -> tuple[Route, ...]:
         """The routes that can do what is asked, in the order in which they would be tried now."""

@@ -57,6 +57,8 @@ class Window:
 
     def _turn(self, now: float) -> int:
         slot = int(now // self._width)
+        if slot == self._slot:
+            return slot
         if self._slot is None:
             self._slot = slot
         for old in range(self._slot + 1, min(slot, self._slot + _BUCKETS) + 1):

@@ -23,6 +23,7 @@ from .spending import PriceTable
 __all__ = ["Count"]
 
 _log = logging.getLogger("mainstay")
+_OK = Outcome.OK  # whose `value` takes as long to read as all else at the end of a good attempt
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Count(Layer):
     def handle(self, request: Request) -> Steps:
         """Counts one attempt."""
         call = request.call
-        if call.attempts_left <= 0:
+        if len(call.attempts) >= call.cap:
             raise AttemptsSpent(f"the call has made its {call.cap} attempts", route=self.route, provider=self.provider)
         route = f"{request.path}/{self.route}" if request.path else self.route
         attempt = _begin(call, route, self.provider, request.model)
@@ -93,11 +94,12 @@ def _no_reply(route: str, given: object) -> TypeError:
 
 
 def _begin(call: Call, route: str, provider: str, model: str) -> Attempt:
+    attempts = call.attempts
     before = 0
-    for earlier in call.attempts:
+    for earlier in attempts:
         before += earlier.route == route
-    attempt = Attempt(len(call.attempts) + 1, route, provider, model, before, call.clock.now())
-    call.attempts.append(attempt)
+    attempt = Attempt(len(attempts) + 1, route, provider, model, before, call.clock.now())
+    attempts.append(attempt)
     return attempt
 
 
@@ -132,6 +134,6 @@ def _end(call: Call, attempt: Attempt, error: BaseException | None, outcome: Out
         attempt.outcome, attempt.reason = "error", type(error).__name__
     else:
         # No error at all: as the reply says. An interrupt or a cancellation: the caller's, nobody's failure.
-        attempt.outcome = outcome.value if outcome is not None else "closed"
+        attempt.outcome = "closed" if outcome is None else "ok" if outcome is _OK else outcome.value
     if call.observers:
         call.emit(AttemptEnded(attempt))

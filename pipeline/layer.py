@@ -78,7 +78,7 @@ class Sleep:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Via:
     """Effect: send the request along this route. For routers."""
 
@@ -212,7 +212,20 @@ class Bound(_Driven):
             return self.handler(request)  # type: ignore[no-any-return]
         if request._call is None:
             request = request.under(Call())
-        return drive(self._handle(request), self.handler, request)
+        handler = self.handler
+        steps = self._handle(request)
+        try:
+            effect = next(steps)
+            if effect is request:  # most layers send on what they were given, once: the first turn of `drive`, at hand
+                try:
+                    result = handler(request)
+                except BaseException as error:  # noqa: BLE001 - as in `drive`
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(result)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        return _driven(steps, handler, request, effect)
 
 
 def drive(steps: Steps, handler: Any, request: Request) -> Reply:
@@ -225,6 +238,15 @@ def drive(steps: Steps, handler: Any, request: Request) -> Reply:
     """
     try:
         effect = next(steps)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    return _driven(steps, handler, request, effect)
+
+
+def _driven(steps: Steps, handler: Any, request: Request, effect: Effect) -> Reply:
+    """As `drive`, from the first effect on."""
+    result: Any
+    try:
         while True:
             try:
                 kind = type(effect)

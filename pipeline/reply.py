@@ -203,7 +203,10 @@ class Reply(Closing):
         callback must not wait for a lock.
         """
         if self._events is None:
-            _run(settle, self)
+            try:
+                settle(self)
+            except Exception:  # noqa: BLE001 - as in `_run`
+                _log.exception("%r failed at the end of a reply", settle)
             return
         self._settles.append(settle)
         if self.outcome is not None:  # ended by another thread between the two lines

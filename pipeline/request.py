@@ -17,7 +17,7 @@ Message = Mapping[str, Any]
 _NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True, repr=False, init=False)
+@dataclass(frozen=True, repr=False, init=False)
 class Request:
     """What the caller wants. Immutable: a layer that wants something else sends another Request on.
 
@@ -59,18 +59,20 @@ class Request:
         _call: Call | None = None,
         native: Any = None,
     ) -> None:
-        put = object.__setattr__
         if _call is None:  # from the caller; what is under way was checked when it started
             model, messages, params = _model(model), _messages(messages), _params(params)
-        put(self, "model", model)
-        put(self, "messages", messages)
-        put(self, "params", params)
-        put(self, "stream", stream)
-        put(self, "changes", changes)
-        put(self, "off", off)
-        put(self, "path", path)
-        put(self, "_call", _call)
-        put(self, "native", native)
+        # Every call makes one and copies it: one step for all fields, where a frozen dataclass takes one for each.
+        vars(self).update(
+            model=model,
+            messages=messages,
+            params=params,
+            stream=stream,
+            changes=changes,
+            off=off,
+            path=path,
+            _call=_call,
+            native=native,
+        )
 
     @property
     def call(self) -> Call:
@@ -86,15 +88,11 @@ class Request:
 
     def under(self, call: Call, off: frozenset[str] = frozenset(), path: str = "") -> Request:
         """The same request as part of `call`, with the layers named in `off` switched off as well."""
-        off, path = self.off | off, path or self.path
-        return Request(self.model, self.messages, self.params, self.stream, self.changes, off, path, call, self.native)
+        return self._with(off=self.off | off if off else self.off, path=path or self.path, _call=call)
 
     def on(self, route: str) -> Request:
         """The same request, of the same call, inside the route of that path."""
-        path = f"{self.path}/{route}" if self.path else route
-        return Request(
-            self.model, self.messages, self.params, self.stream, self.changes, self.off, path, self._call, self.native
-        )
+        return self._with(path=f"{self.path}/{route}" if self.path else route)
 
     def replace(
         self,
@@ -106,17 +104,22 @@ class Request:
         changes: Mapping[str, str] | None = None,
     ) -> Request:
         """The same request, of the same call, with other contents where they are given."""
-        return Request(
-            self.model if model is None else _model(model),
-            self.messages if messages is None else _messages(messages),
-            self.params if params is None else params,
-            self.stream if stream is None else stream,
-            self.changes if changes is None else changes,
-            self.off,
-            self.path,
-            self._call,
-            self.native,
+        made = self._with(
+            model=self.model if model is None else _model(model),
+            messages=self.messages if messages is None else _messages(messages),
+            stream=self.stream if stream is None else stream,
+            changes=self.changes if changes is None else changes,
         )
+        if params is not None:
+            # From the caller's hands they are checked and copied; on the way, routes and layers have done so.
+            vars(made)["params"] = params if self.under_way else _params(params)
+        return made
+
+    def _with(self, **fields: Any) -> Request:
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        vars(twin).update(fields)
+        return twin
 
     # Never the prompt, never a parameter's value: reprs end up in logs.
     def __repr__(self) -> str:

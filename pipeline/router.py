@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from .reply import Reply
 from .request import Request
 from .through import Through, leaves_of, told_by
 
-__all__ = ["AsyncRouter", "Route", "Router", "label"]
+__all__ = ["AsyncRouter", "Route", "Router", "found_by", "label"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Route:
 
     def adapt(self, request: Request) -> Request:
         """The request as this route sends it: its model, its parameters, and what was changed."""
-        model = self.models.get(request.model) or self.model or request.model
+        model = (self.models.get(request.model) if self.models else None) or self.model or request.model
         if not (self.params or self.drop or self.rename):
             return request if model == request.model else request.replace(model=model)
         params: dict[str, Any] = {}
@@ -118,6 +118,8 @@ class Route:
         """What this route would refuse, each problem with the route's name."""
         check = getattr(self.handler, "check", None)
         problems = () if check is None else check(self.adapt(request))
+        if not problems:
+            return ()
         return tuple(
             dataclasses.replace(problem, route=f"{self.name}/{problem.route}" if problem.route else self.name)
             for problem in problems
@@ -195,7 +197,7 @@ class Router:
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What the routes would refuse, all of them."""
-        return tuple(problem for route in self.routes for problem in route.check(request))
+        return found_by(self.routes, request)
 
     def map(self, change: Callable[[Route], Any]) -> Self:
         """A new router whose leaves are what `change(route)` makes of them; this one stays as it is."""
@@ -242,6 +244,14 @@ class AsyncRouter(Through):
     async def __call__(self, request: Request) -> Reply:
         """Runs the router for one request."""
         return await adrive(self.handler.handle(request), None, request)
+
+
+def found_by(routes: Iterable[Route], request: Request) -> tuple[Problem, ...]:
+    """What these routes would refuse, all of them."""
+    problems: tuple[Problem, ...] = ()
+    for route in routes:
+        problems += route.check(request)
+    return problems
 
 
 def label(handler: Any) -> str:

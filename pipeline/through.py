@@ -30,10 +30,12 @@ class Through:
         leaf_count: how many leaf routes are further in.
     """
 
-    __slots__ = ("handler", "leaf_count", "name", "provider", "route", "timeouts")
+    __slots__ = ("_check", "handler", "leaf_count", "name", "provider", "route", "timeouts")
 
     def __init__(self, handler: Any, name: str = "", route: str = "", provider: str = "") -> None:
         self.handler = handler
+        # That of the leaf: however many stand around it, it is asked at once.
+        self._check = handler._check if isinstance(handler, Through) else getattr(handler, "check", None)
         self.name = name
         self.route = route or told_by(handler, "route", "")
         self.provider = provider or told_by(handler, "provider", "")
@@ -42,8 +44,7 @@ class Through:
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What is wrong with the request, as the handler further in sees it."""
-        check = getattr(self.handler, "check", None)
-        return () if check is None else tuple(check(request))
+        return () if self._check is None else tuple(self._check(request))
 
 
 def told_by(handler: Any, name: str, default: T, kind: type | None = None) -> T:
