@@ -17,6 +17,7 @@ from .classify import classify_event, classify_response
 from .params import Schema
 from .rule import Rule
 from .shapes import any_json, refuse_infinite, to_json, unsayable
+from .written import Written, forget, keep, known, take
 
 __all__ = ["Codec", "Headers", "HttpCall", "HttpCodec", "ProcessCall", "StreamDecoder", "WireCall", "in_stream"]
 
@@ -146,17 +147,31 @@ class HttpCodec(Codec[HttpCall]):
 
     path: ClassVar[str]
 
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        """Everything that is wrong with the request, found without sending it; empty if it may be sent."""
+        if not request.under_way:
+            return super().check(request)
+        if known(self, request):
+            return ()
+        problems = super().check(request)
+        if problems:
+            forget(request)
+        return problems
+
     def encode(self, request: Request) -> HttpCall:
         """Says the request in the provider's words.
 
         Raises:
             InvalidParameters: if it cannot be said, or not in JSON.
         """
-        body, changes = self._written(request)
+        kept = take(self, request) if request.under_way else None
+        body, changes = self._written(request) if kept is None else (kept.body, kept.changes)
         return HttpCall(self.path, self.headers(request.stream), body, request.stream, changes)
 
     def _try(self, request: Request) -> None:
-        self._written(request)
+        body, changes = self._written(request)
+        if request.under_way:
+            keep(Written(self, request, body, changes))
 
     def _written(self, request: Request) -> tuple[bytes, Mapping[str, str]]:
         body, changes = self.body(request)

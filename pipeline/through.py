@@ -35,7 +35,7 @@ class Through:
     def __init__(self, handler: Any, name: str = "", route: str = "", provider: str = "") -> None:
         self.handler = handler
         # That of the leaf: however many stand around it, it is asked at once.
-        self._check = handler._check if isinstance(handler, Through) else getattr(handler, "check", None)
+        self._check: Any = handler._check if isinstance(handler, Through) else getattr(handler, "check", None)
         self.name = name
         self.route = route or told_by(handler, "route", "")
         self.provider = provider or told_by(handler, "provider", "")
