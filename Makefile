@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := mainstay.pipeline mainstay.middleware mainstay.adapters mainstay.providers
 SOURCES := pyproject.toml README.md $(shell find pipeline middleware adapters providers -name '*.py' -o -name py.typed)
 
-.PHONY: demo test check lint types coverage oldest dist clean
+.PHONY: demo test check lint types coverage oldest bench dist clean
 
 # The library and its command line, as a user would install them.
 $(VENV)/.demo: $(SOURCES)
@@ -50,9 +50,21 @@ oldest: $(VENV)/.test
 	$(VENV)-oldest/bin/python -m pip install --quiet '.[test]' -c tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pytest
 
+# Mainstay beside what people would use instead, in an environment of its own; takes about twenty minutes on a machine
+# that does nothing else. `make bench BENCH=--quick` is a look.
+$(VENV)-bench/.bench: $(SOURCES) benchmarks/requirements.txt
+	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	rm -rf build
+	$(VENV)-bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	$(VENV)-bench/bin/python -m pip install --quiet .
+	@touch $@
+
+bench: $(VENV)-bench/.bench
+	$(VENV)-bench/bin/python -m benchmarks $(BENCH)
+
 dist: $(VENV)/.test
 	rm -rf build dist
 	$(BIN)/python -m build
 
 clean:
-	rm -rf build dist *.egg-info $(VENV) $(VENV)-oldest .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info $(VENV) $(VENV)-oldest $(VENV)-bench .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

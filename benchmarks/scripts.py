@@ -142,16 +142,17 @@ class Cut(Script):
 
 
 class Pings(Script):
-    """So many of a hundred streams are nothing but comments, ten in a second."""
+    """So many of a hundred streams are nothing but comments, ten in a second, until the server gives up after ten."""
 
     def next(self, dialect: Dialect, stream: bool, now: float) -> bytes | Steps:
         return self._steps() if self.chance.random() * 100 < self.option else self.good(dialect, stream)
 
-    def _steps(self) -> Iterator[bytes | float]:
+    def _steps(self) -> Iterator[bytes | float | None]:
         yield CHUNKED
-        while True:
+        for _ in range(100):
             yield chunk(b": ping\n\n")
             yield 0.1
+        yield None
 
 
 class Storm(Script):
