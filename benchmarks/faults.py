@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -45,7 +46,7 @@ SCENARIOS = (
     Scenario("30 % errors, with a second provider", "errors-30", True),
     Scenario("dead primary", "dead", True),
     Scenario("primary always fails", "errors-100", True),
-    Scenario("primary hangs, timeout 1 s", "hang-100", True, threads=8, timeout=1.0, limit=15.0),
+    Scenario("primary hangs, timeout 1 s", "hang-100", True, calls=400, threads=8, timeout=1.0, limit=15.0),
     Scenario("20 % hang, timeout 1 s, alone", "hang-20", False, calls=100, threads=8, timeout=1.0),
     Scenario("Retry-After 1 s after every tenth answer, alone", "rate", False, calls=100, threads=8, limit=40.0),
     Scenario("the same, with a second provider", "rate", True, calls=100, threads=8, limit=40.0),
@@ -74,7 +75,7 @@ def _cell(bench: Bench, scenario: Scenario, peer: str, who: str, quick: bool) ->
     calls = min(scenario.calls, 20) if quick else scenario.calls
     job = {
         "do": "faults",
-        "peer": peer,
+        "peer": "mainstay-careful" if peer == "mainstay" else peer,
         "primary": bench.url(scenario.script, who),
         "backup": bench.url("good", f"{who}-backup") if second else "",
         "timeout": scenario.timeout,
@@ -103,6 +104,7 @@ def _cell(bench: Bench, scenario: Scenario, peer: str, who: str, quick: bool) ->
         "requests": requests,
         "per_answer": requests / good if good else None,
         "seconds": found["seconds"],
+        "errors": dict(Counter(how for how, _ in found["ended"] if how not in ("ok", "wrong"))),
         "second": second,
     }
 

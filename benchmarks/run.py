@@ -33,7 +33,7 @@ def run(
     say: Callable[[str], object] = print,
 ) -> dict[str, Any]:
     """Measures these sections with these stacks; raw requests are among them, because all is told beside them."""
-    chosen = list(dict.fromkeys(["requests", *peers]))
+    chosen = list(dict.fromkeys(["requests", *(peer for peer in peers if peer != "mainstay-careful")]))
     both = [peer for peer in chosen if peer != "naive"]  # for streams it is raw requests
     faulty = [peer for peer in chosen if peer not in ("urllib3", "mainstay-recording")]
     found: dict[str, Any] = {"machine": _machine(), "versions": _versions(), "quick": quick}

@@ -123,7 +123,7 @@ def faults(
         pause: seconds between the beginnings of two calls, of all threads together; 0 for none.
     """
     one = _stack(**stack)
-    ask: Callable[[], str] = (lambda: "".join(one.stream())) if stream else one.ask
+    ask: Callable[[], str] = one.ask_streaming if stream else one.ask
     ended: list[tuple[str, float]] = []
     lock = threading.Lock()
     began = time.perf_counter()

@@ -21,6 +21,8 @@ __all__ = ["Course"]
 
 # Jitter on top of a Retry-After, so that all who were told the same number do not come back together.
 _SPREAD = 0.1
+# Seconds that a refusal counts for at least, so that those end too that ask for no time.
+_LEAST = 0.1
 
 
 class Course:
@@ -35,7 +37,8 @@ class Course:
         """Begins with the error of the first try."""
         self._layer = layer
         self._call = call
-        self._tries = self._refusals = 0
+        self._tries = 0
+        self._refused = 0.0  # seconds that were waited because of refusals
         self._kinds: Counter[str] = Counter()  # how many tries ended in each kind of failure
         self._before = 0.0
         self._engine = Retrying(
@@ -56,9 +59,7 @@ class Course:
         if self._final:
             return
         self.error = error
-        if isinstance(error, RouteRefused):
-            self._refusals += 1
-        else:
+        if not isinstance(error, RouteRefused):
             self._tries += 1
             self._kinds[self._layer.kind_of(error)] += 1
 
@@ -73,6 +74,8 @@ class Course:
             return None
         self._state.prepare_for_next_attempt()
         self._before = delay
+        if isinstance(self.error, RouteRefused):
+            self._refused += max(delay, _LEAST)
         return delay
 
     def forget(self) -> None:
@@ -131,16 +134,18 @@ class Course:
         """Why no further try is made although it might help; "" if one is."""
         call, layer, others = self._call, self._layer, self._others
         allowed = layer.allowed(layer.policies.get(layer.kind_of(self.error)), others)
-        if self._tries >= allowed or self._refusals >= allowed:
+        if self._tries >= allowed or allowed == 1:
             return f"tries are limited to {allowed}{' while other routes are left' if others else ''}"
         # Every untried route keeps one attempt.
         if call.attempts_left <= call.routes_left:
             kept = "what is left of them is kept for other routes" if others else "none is left"
             return f"the call may make {call.cap} attempts, and {kept}"
         limit = layer.limit(others)
-        if wait > limit:
+        # A refusal costs nothing but time: of many that wait for a route that rests, some find it resting again.
+        waited = wait + (self._refused if isinstance(self.error, RouteRefused) else 0.0)
+        if waited > limit:
             name = "patience" if others else "max_wait"
-            return f"a wait of {wait:.3g} s is longer than {name}={limit:.3g}"
+            return f"a wait of {waited:.3g} s is longer than {name}={limit:.3g}"
         if not call.fits(wait):
             return f"a wait of {wait:.3g} s would end after the deadline"
         if layer.budget is not None and not layer.budget.withdraw(call.clock.now()):

@@ -54,13 +54,13 @@ class Longest:
 
         Args:
             times: 1 or more.
-            wait: seconds before each repetition, at most. A refusal is waited for as often again.
+            wait: seconds before each repetition, at most. Refusals are waited for as long again, all together.
         """
         if not self.requests:
             return self
         first, *rest = self.requests
         again = (first + wait, *rest) * (min(times, self.cap) - 1)
-        refused = (times - 1) * wait if self.refuses else 0.0
+        refused = wait if self.refuses and times > 1 else 0.0
         return Longest((first + refused, *rest, *again), self.cap, times * self.tries, self.refuses)
 
     def within(self, seconds: float) -> Longest:

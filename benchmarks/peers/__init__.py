@@ -14,6 +14,7 @@ PEERS: dict[str, tuple[str, str, str]] = {
     "urllib3": ("raw", "Urllib3", "raw urllib3"),
     "mainstay": ("ours", "Mainstay", "mainstay"),
     "mainstay-recording": ("ours", "Recording", "mainstay, recording"),
+    "mainstay-careful": ("ours", "Careful", "mainstay, with all that it has"),
     "naive": ("naive", "Naive", "tenacity + pybreaker"),
     "openai": ("sdks", "OpenAI", "openai SDK"),
     "anthropic": ("sdks", "Anthropic", "anthropic SDK"),

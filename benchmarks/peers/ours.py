@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mainstay.adapters import OpenAI
-from mainstay.middleware import Fallback, standard
+from mainstay.middleware import Fallback, Retry, standard
 from mainstay.pipeline import Request, Route, Stack, Timeouts
 
 from .peer import MODEL, PARAMS, PROMPT, Peer
 
-__all__ = ["Mainstay", "Recording"]
+__all__ = ["Careful", "Mainstay", "Recording"]
 
 
 class Mainstay(Peer):
@@ -28,7 +28,11 @@ class Mainstay(Peer):
             Route(f"route{number}", OpenAI("sk-bench", base_url=f"{base}/v1", timeouts=clocks))
             for number, base in enumerate(bases)
         ]
-        self.stack = Stack(standard(tracer_provider=self.tracer_provider()), self.handler(routes))
+        self.stack = Stack(self.layers(), self.handler(routes))
+
+    def layers(self) -> list[Any]:
+        """The layers, outside in."""
+        return standard(tracer_provider=self.tracer_provider())
 
     def tracer_provider(self) -> Any:
         """Where spans go."""
@@ -45,6 +49,29 @@ class Mainstay(Peer):
         with self.stack(Request(MODEL, PROMPT, PARAMS, stream=True)) as reply:
             for chunk in reply:
                 yield chunk.text
+
+
+class Careful(Mainstay):
+    """For the faults: the two options that an application has which would rather wait than fail.
+
+    A stream that breaks off begins anew on the other route; and a second Retry around the whole call waits for a
+    breaker to let it through, where there is no other route to go to.
+    """
+
+    def layers(self) -> list[Any]:
+        outer, *rest = super().layers()
+        place = next(number for number, layer in enumerate(rest) if layer.name == "retry")
+        return [outer, *rest[:place], Retry(name="wait", scope="call"), *rest[place:]]
+
+    def handler(self, routes: Sequence[Route]) -> Any:
+        return Fallback(*routes, mid_stream="restart") if len(routes) > 1 else routes[0].handler
+
+    def ask_streaming(self) -> str:
+        text = ""
+        with self.stack(Request(MODEL, PROMPT, PARAMS, stream=True)) as reply:
+            for chunk in reply:
+                text = chunk.text if chunk.restarted else text + chunk.text
+        return text
 
 
 class Recording(Mainstay):

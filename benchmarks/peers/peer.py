@@ -42,3 +42,7 @@ class Peer:
     def stream(self) -> Iterator[str]:
         """One streaming call; gives the pieces of the text as they arrive."""
         raise NotImplementedError
+
+    def ask_streaming(self) -> str:
+        """One streaming call; gives the text that came of it."""
+        return "".join(self.stream())

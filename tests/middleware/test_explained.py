@@ -160,7 +160,7 @@ def test_the_error_stays_as_it_was() -> None:
         (
             Retry(),
             RouteResting(retry_after=1.0),
-            "repeats it after up to 1.1 s; then raises it: tries are limited to 2",
+            "repeats it after up to 1.1 s; then raises it: a wait of 2.2 s is longer than patience=2",
         ),
         (
             Retry(policies={"loading": Policy(1)}),

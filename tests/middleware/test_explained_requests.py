@@ -146,7 +146,7 @@ def test_where_no_route_can_do_what_is_asked_nothing_would_leave() -> None:
 def test_waits_are_part_of_the_worst_case_also_those_for_a_breaker() -> None:
     leaf = clocked("a", total=10.0)
     assert Stack([Retry()], leaf).explain(ASK).seconds == 3 * 10.0 + 2 * 120.0
-    assert Stack([Retry(), CircuitBreaker()], leaf).explain(ASK).seconds == 3 * 10.0 + 4 * 120.0
+    assert Stack([Retry(), CircuitBreaker()], leaf).explain(ASK).seconds == 3 * 10.0 + 3 * 120.0
     assert Stack([Retry(attempts=1)], leaf).explain(ASK).seconds == 10.0
     stack = Stack([Retry()], leaf)
     stack.disable("retry")

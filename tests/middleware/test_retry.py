@@ -279,14 +279,24 @@ def test_a_resting_route_is_treated_as_a_rate_limit_with_that_retry_after() -> N
     assert Play(Retry(), impatient, reply, routes_left=1).fails() is impatient
 
 
-def test_refusals_cost_no_try_but_are_as_limited_as_tries() -> None:
+def test_refusals_cost_no_try_but_all_together_no_more_than_one_wait() -> None:
     reply = Reply()
     refusals = [RouteResting(retry_after=1.0) for _ in range(MANY)]
     mixed = Play(Retry(), refusals[0], Unavailable(), refusals[1], Unavailable(), reply)
     assert mixed.run() is reply
-    endless = Play(Retry(), *refusals)
-    assert endless.fails() is refusals[2]
-    assert endless.tries == 3
+    endless = Play(Retry(max_wait=8.0), *refusals, chance=0.0)
+    assert endless.fails() is refusals[8]
+    assert endless.sleeps == [1.0] * 8
+    impatient = Play(Retry(), *refusals, routes_left=1, chance=0.0)
+    assert impatient.fails() is refusals[2]
+    assert Play(Retry(attempts=1, attempts_before_others=1), *refusals).fails() is refusals[0]
+
+
+def test_refusals_that_ask_for_no_time_end_too() -> None:
+    refusals = [RouteResting() for _ in range(MANY)]
+    play = Play(Retry(max_wait=2.0), *refusals, chance=0.0)
+    assert play.fails() in refusals
+    assert play.tries == 21
 
 
 @pytest.mark.parametrize(

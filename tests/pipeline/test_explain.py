@@ -280,7 +280,7 @@ def test_the_worst_case_is_added_repeated_and_bounded() -> None:
     both = longest(1.0).then(longest(5.0))
     assert (both.requests, both.tries, both.seconds) == ((5.0, 1.0), 2, 6.0)
     assert longest(1.0).repeated(3, 2.0).requests == (3.0, 3.0, 1.0)
-    assert longest(1.0, refuses=True).repeated(3, 2.0).seconds == 3 * 1.0 + 4 * 2.0
+    assert longest(1.0, refuses=True).repeated(3, 2.0).seconds == 3 * 1.0 + 3 * 2.0
     assert longest(5.0, 3.0).either(longest(4.0, 4.0, 1.0)).requests == (5.0, 4.0, 1.0)
     bounded = longest(5.0, 4.0, 3.0).within(7.0)
     assert (bounded.requests, bounded.because) == ((5.0, 2.0, 0.0), "the deadline of 7 s")
