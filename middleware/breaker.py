@@ -50,6 +50,7 @@ _VERDICTS = {
     Trip.REST: Verdict.REST,
     Trip.IGNORE: Verdict.NONE,
 }
+_OK = Outcome.OK
 # An attempt that was given less than this says little about its route when the call's deadline cuts it.
 _FAIR_CHANCE = 5.0
 
@@ -202,7 +203,10 @@ class Breaker:
         slow = self._slow is not None and request.stream and now() - permit.sent > self._slow
         if permit.lease is not None and reply.outcome is None:
             self._circuit.arriving(permit, reply, call.clock.now(), self._timeouts.gap)
-        reply.on_end(partial(self._ended, permit, call, slow, tell))
+        if reply.outcome is None:
+            reply.on_end(partial(self._ended, permit, call, slow, tell))
+        else:
+            self._ended(permit, call, slow, tell, reply)
         return reply
 
     def isolate(self) -> None:
@@ -238,10 +242,10 @@ class Breaker:
         return CircuitOpen(f"circuit {refusal.state}{reason}", **fields)
 
     def _ended(self, permit: Permit, call: Call, slow: bool, tell: Tell, reply: Reply) -> None:
-        if reply.outcome is Outcome.OK and slow:
+        if reply.outcome is _OK and slow:
             self._settle(permit, call, Verdict.SLOW, TimedOut(reason="slow"), tell)
             return
-        if reply.outcome is Outcome.OK:
+        if reply.outcome is _OK:
             if permit.lease is None and self._circuit.settle_good(permit, call.clock.now()):
                 return
             verdict = Verdict.GOOD

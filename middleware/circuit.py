@@ -221,7 +221,8 @@ class Circuit:
                 self._window.add(True, now, permit.sent)
         finally:
             self._lock.release()
-        self._sweep()
+        if not self._results.empty():
+            self._sweep()
         return True
 
     def _sweep(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
-from ..pipeline import Layer, Reply, Request, Scope, Steps
+from ..pipeline import Call, Layer, Reply, Request, Scope, Steps
 from ..pipeline.longest import Longest
 from . import options
 
@@ -57,13 +58,17 @@ class Deadline(Layer):
         own = call.clock.now() + self.seconds
         call.deadline = own if outer is None or own < outer else outer
 
-        def give_back(_: object = None) -> None:
-            call.deadline = outer
-
         try:
             reply: Reply = yield request
-            reply.on_end(give_back)  # of a whole reply at once; a stream goes on under the inner deadline
+            if reply.outcome is None:
+                reply.on_end(partial(_give_back, call, outer))  # a stream goes on under the inner deadline
+                return reply
         except BaseException:
-            give_back()
+            call.deadline = outer
             raise
+        call.deadline = outer
         return reply
+
+
+def _give_back(call: Call, outer: float | None, _: Reply) -> None:
+    call.deadline = outer

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from .call import Attempt, Call
@@ -72,17 +73,21 @@ class Count(Layer):
         if not reply.model:
             reply.model = request.model
 
-        def settle(reply: Reply) -> None:
-            if call.prices is not None:
-                _price(call.prices, attempt, reply)
-            attempt.usage = reply.usage
-            attempt.events = reply.events_seen
-            _end(call, attempt, reply.error, reply.outcome)
-            if reply.outcome is Outcome.ERROR and call.observers:
-                call.emit(StreamBroke(attempt))
-
-        reply.on_end(settle)
+        if reply.outcome is None:
+            reply.on_end(partial(_settle, call, attempt))
+        else:
+            _settle(call, attempt, reply)
         return reply
+
+
+def _settle(call: Call, attempt: Attempt, reply: Reply) -> None:
+    if call.prices is not None:
+        _price(call.prices, attempt, reply)
+    attempt.usage = reply.usage
+    attempt.events = reply.events_seen
+    _end(call, attempt, reply.error, reply.outcome)
+    if reply.outcome is Outcome.ERROR and call.observers:
+        call.emit(StreamBroke(attempt))
 
 
 def _no_reply(route: str, given: object) -> TypeError:

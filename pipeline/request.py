@@ -88,7 +88,12 @@ class Request:
 
     def under(self, call: Call, off: frozenset[str] = frozenset(), path: str = "") -> Request:
         """The same request as part of `call`, with the layers named in `off` switched off as well."""
-        return self._with(off=self.off | off if off else self.off, path=path or self.path, _call=call)
+        twin = self._with(_call=call)
+        if off:
+            vars(twin)["off"] = self.off | off
+        if path:
+            vars(twin)["path"] = path
+        return twin
 
     def on(self, route: str) -> Request:
         """The same request, of the same call, inside the route of that path."""
