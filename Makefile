@@ -50,7 +50,7 @@ oldest: $(VENV)/.test
 	$(VENV)-oldest/bin/python -m pip install --quiet '.[test]' -c tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pytest
 
-# Mainstay beside what people would use instead, in an environment of its own; takes about twenty minutes on a machine
+# Mainstay beside what people would use instead, in an environment of its own; takes twenty minutes or more on a machine
 # that does nothing else. `make bench BENCH=--quick` is a look.
 $(VENV)-bench/.bench: $(SOURCES) benchmarks/requirements.txt
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench

@@ -36,7 +36,7 @@ class Scenario:
     threads: int = 4
     stream: bool = False
     timeout: float = 60.0
-    limit: float = 20.0
+    limit: float = 12.0
     pause: float = 0.0
 
 
@@ -46,10 +46,10 @@ SCENARIOS = (
     Scenario("30 % errors, with a second provider", "errors-30", True),
     Scenario("dead primary", "dead", True),
     Scenario("primary always fails", "errors-100", True),
-    Scenario("primary hangs, timeout 1 s", "hang-100", True, calls=400, threads=8, timeout=1.0, limit=15.0),
+    Scenario("primary hangs, timeout 1 s", "hang-100", True, calls=400, threads=8, timeout=1.0, limit=12.0),
     Scenario("20 % hang, timeout 1 s, alone", "hang-20", False, calls=100, threads=8, timeout=1.0),
-    Scenario("Retry-After 1 s after every tenth answer, alone", "rate", False, calls=100, threads=8, limit=40.0),
-    Scenario("the same, with a second provider", "rate", True, calls=100, threads=8, limit=40.0),
+    Scenario("Retry-After 1 s after every tenth answer, alone", "rate", False, calls=100, threads=8, limit=30.0),
+    Scenario("the same, with a second provider", "rate", True, calls=100, threads=8, limit=30.0),
     Scenario("30 % of streams cut, alone", "cut-30", False, stream=True),
     Scenario("30 % of streams cut, with a second provider", "cut-30", True, stream=True),
     Scenario("nothing but pings, timeout 1 s", "pings-100", True, calls=8, stream=True, timeout=1.0, limit=10.0),

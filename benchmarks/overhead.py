@@ -17,7 +17,7 @@ Table = dict[str, dict[str, Any]]
 
 def complete(bench: Bench, peers: list[str], quick: bool) -> Table:
     """One complete call after the other: medians, and the median of each round's ratio to raw requests."""
-    rounds, n = (3, 10) if quick else (40, 40)
+    rounds, n = (3, 10) if quick else (30, 40)
     found = bench.rounds({peer: {"do": "calls", "n": n, **_job(bench, "good", peer)} for peer in peers}, rounds)
     walls = {peer: [median(answer["walls"]) for answer in answers] for peer, answers in found.items()}
     cpus = {peer: [answer["cpu"] for answer in answers] for peer, answers in found.items()}

@@ -14,7 +14,7 @@ Table = dict[str, dict[str, Any]]
 
 def burst(bench: Bench, peers: list[str], quick: bool) -> Table:
     """A stream whose events are all there at once, each in an HTTP chunk of its own."""
-    events, rounds = (200, 2) if quick else (2000, 9)
+    events, rounds = (200, 2) if quick else (2000, 7)
     jobs = {
         peer: {"do": "drain", "peer": peer, "primary": bench.url(f"burst-{events}", peer), **_backup(bench, peer)}
         for peer in peers

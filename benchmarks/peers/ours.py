@@ -22,8 +22,7 @@ class Mainstay(Peer):
     def __init__(self, primary: str, backup: str = "", timeout: float = 60.0) -> None:
         super().__init__(primary, backup, timeout)
         bases = [base for base in (primary, backup) if base]
-        # The first event of a stream, and the next one, have the same time as a whole answer.
-        clocks = Timeouts(first_event=timeout, gap=timeout, total=max(timeout, 60.0) if timeout >= 60 else timeout)
+        clocks = Timeouts(total=timeout)
         routes = [
             Route(f"route{number}", OpenAI("sk-bench", base_url=f"{base}/v1", timeouts=clocks))
             for number, base in enumerate(bases)
