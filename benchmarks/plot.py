@@ -22,8 +22,8 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     from matplotlib import pyplot
 
     parts = [
-        ("complete", "a complete call: CPU time, requests = 1"),
-        ("burst", "an event of a stream: CPU time, requests = 1"),
+        ("complete", "a complete call: CPU time, requests = 1 (logarithmic)"),
+        ("burst", "an event of a stream: CPU time, requests = 1 (logarithmic)"),
     ]
     figure, places = pyplot.subplots(1, len(parts), figsize=(10, 3.6))
     for place, (section, heading) in zip(places, parts, strict=True):
@@ -36,7 +36,8 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         place.set_xlim(min(values) / 2, max(values) * 4)
         place.axvline(1.0, color="#666666", linewidth=0.8, linestyle=":")
         place.set_title(heading, fontsize=10, loc="left")
-        place.spines[["top", "right"]].set_visible(False)
+        place.spines[["top", "right", "bottom"]].set_visible(False)
+        place.xaxis.set_visible(False)  # the numbers stand at the bars
         place.tick_params(axis="y", length=0)
     figure.tight_layout()
     paths = [folder / "overhead.png", folder / "overhead.svg"]
