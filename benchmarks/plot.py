@@ -22,8 +22,8 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     from matplotlib import pyplot
 
     parts = [
-        ("complete", "a complete call: CPU time, requests = 1 (logarithmic)"),
-        ("burst", "an event of a stream: CPU time, requests = 1 (logarithmic)"),
+        ("complete", "CPU time of a complete call (log scale)"),
+        ("burst", "CPU time of an event of a stream (log scale)"),
     ]
     figure, places = pyplot.subplots(1, len(parts), figsize=(10, 3.6))
     for place, (section, heading) in zip(places, parts, strict=True):
