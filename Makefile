@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := mainstay.pipeline mainstay.middleware mainstay.adapters mainstay.providers
+# The tests of the ground floor and the layers: quick, and where their branches must all be met.
+LAYERS := tests/pipeline tests/middleware tests/contract tests/composition
 SOURCES := pyproject.toml README.md $(shell find pipeline middleware adapters providers -name '*.py' -o -name py.typed)
 
 .PHONY: demo test check lint types coverage oldest bench dist clean
@@ -38,17 +40,21 @@ types: $(VENV)/.test
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml $(addprefix -p ,$(PACKAGES))
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml ../tests/typed/use.py
 
-# The ground floor and the layers must be covered, branch by branch; of the rest it is shown what tests miss.
+# The ground floor and the layers must be covered, branch by branch, by their own tests. `make coverage COVERED=tests`
+# also shows what all tests miss of the rest.
+COVERED ?= $(LAYERS)
 coverage: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest --cov --cov-report= $(COVERED)
 	$(BIN)/python -m coverage report --skip-covered
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95 --include='*/mainstay/pipeline/*,*/mainstay/middleware/*'
 
-# All tests once more, with the oldest versions that pyproject.toml allows.
+# With the oldest versions that pyproject.toml allows; the acceptance tests, which combine everything with everything, and
+# those of other people's clients, which bring their own versions, once are enough.
 oldest: $(VENV)/.test
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install --quiet '.[test]' -c tests/oldest.txt
-	$(VENV)-oldest/bin/python -m pytest
+	$(VENV)-oldest/bin/python -m pytest $(LAYERS) tests/adapters tests/providers tests/wire \
+		--ignore=tests/adapters/clients --ignore=tests/adapters/protect
 
 # Mainstay beside what people would use instead, in an environment of its own; takes twenty minutes or more on a machine
 # that does nothing else. `make bench BENCH=--quick` is a look.
