@@ -6,7 +6,7 @@ owes them is the truth about one attempt: a reply that is whole, or an error of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from ..pipeline import Call, Clock, Problem, ProviderError, Reply, Request, Secret, TimedOut, Timeouts
 from ..pipeline.closing import Closing
 from .arriving import Arriving, Clocks
-from .cleaning import clean, clean_id
+from .cleaning import clean, request_id_in
 from .codec import Codec, HttpCall, WireCall
 from .incoming import WAITED, Arrival, Incoming, Now
 from .redact import spelled
-from .verdict import REQUEST_IDS
 from .worlds import Waits, run
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class Joined:
                 reply.changes = {**call.changes, **reply.changes}
             if self.url and incoming is not None:
                 reply.status = incoming.status
-                reply._request_id = partial(_request_id, incoming.headers, self._secrets)
+                reply._request_id = partial(request_id_in, incoming.headers, self._secrets)
             return reply
         # Another reason is the provider's own time-out, or one that the stream has told.
         late = isinstance(failure, TimedOut) and failure.reason == WAITED
@@ -172,7 +171,7 @@ class Joined:
         error.provider = self.provider
         error.model = error.model or request.model
         if incoming is not None and error.request_id is None:
-            error.request_id = _request_id(incoming.headers)
+            error.request_id = request_id_in(incoming.headers)
         error.with_traceback(None)  # whose frames hold what was sent and answered
         error.__cause__ = error.__context__ = cause  # not a decoder's error, which holds the body
         clean(error, self._secrets, request)
@@ -261,7 +260,3 @@ class Adapter(Joined, Closing):
         from .http import HttpTransport
 
         return HttpTransport(base_url, **options)
-
-
-def _request_id(headers: Mapping[str, str], secrets: Sequence[Secret] = ()) -> str | None:
-    return clean_id(next((headers[name] for name in REQUEST_IDS if headers.get(name)), None), secrets)

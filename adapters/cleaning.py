@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..pipeline import ProviderError, Request, Secret
 from .hints import with_model
@@ -11,8 +11,9 @@ from .links import quoted
 from .provider_rules import PROVIDER_RULES
 from .redact import hide_keys, repeats, shorten, texts_of
 from .rules import GENERIC
+from .verdict import REQUEST_IDS
 
-__all__ = ["clean", "clean_id"]
+__all__ = ["clean", "clean_id", "request_id_in"]
 
 _PART = 6  # characters of a secret that are too many to be shown
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
@@ -51,6 +52,11 @@ def clean_id(request_id: str | None, secrets: Sequence[Secret]) -> str | None:
     if not request_id or not _REQUEST_ID.fullmatch(request_id) or _holds(request_id, secrets):
         return None
     return request_id
+
+
+def request_id_in(headers: Mapping[str, str], secrets: Sequence[Secret] = ()) -> str | None:
+    """The provider's id of a request as the headers of its answer (lower case) tell it; see `clean_id`."""
+    return clean_id(next((headers[name] for name in REQUEST_IDS if headers.get(name)), None), secrets)
 
 
 def _drop(error: ProviderError, name: str) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ...pipeline import Call, ProviderError, Reply, Request, TimedOut
 from ..arriving import Clocks
 from ..classify import classify_response
-from ..cleaning import clean
+from ..cleaning import clean, request_id_in
 from ..incoming import WAITED
 from ..links import asked
-from ..verdict import REQUEST_IDS
 from .failures import classify_native, is_failure
 from .hearing import Hearing
 from .seam import Watch
@@ -79,7 +79,11 @@ class Attempt:
         return reply
 
     def done(self, reply: R) -> R:
-        """The reply, with what the codec did to the caller's parameters."""
+        """The reply, with what the headers say of it and what the codec did to the caller's parameters."""
+        response = self.watch.response
+        if response is not None:
+            reply.status = response.status_code
+            reply._request_id = partial(request_id_in, self.watch.headers, self._wrapped.secrets)
         if self._changes:
             reply.changes = {**self._changes, **reply.changes}
         return reply
@@ -98,8 +102,7 @@ class Attempt:
         error.provider = wrapped.provider
         error.model = error.model or self.request.model
         if error.request_id is None:
-            headers = self.watch.headers
-            error.request_id = next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+            error.request_id = request_id_in(self.watch.headers)
         error.with_traceback(None)  # whose frames hold what was sent and answered
         error.__cause__ = error.__context__ = None
         clean(error, wrapped.secrets, self.request)

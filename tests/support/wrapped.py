@@ -63,6 +63,8 @@ class Heard:
     model: str = ""
     provider: str = ""
     changes: dict[str, str] = field(default_factory=dict)
+    status: int | None = None
+    request_id: str | None = None
     error: dict[str, Any] | None = None
     raised: ProviderError | None = field(default=None, compare=False)
     raw: Any = field(default=None, compare=False)
@@ -89,6 +91,8 @@ def told(dialect: str, reply: Reply) -> Heard:
         reply.model,
         reply.provider,
         dict(reply.changes),
+        reply.status,
+        reply.request_id,
         raw=reply.raw,
     )
 
