@@ -26,6 +26,7 @@ from ..pipeline import (
     RouteRefused,
     RouteResting,
     RouteRests,
+    RouteSkipped,
     Run,
     Scope,
     Steps,
@@ -190,10 +191,10 @@ class Breaker:
                     tell(change)
             permit = self._circuit.admit(now(), lease, tell)
         if isinstance(permit, Refusal):
-            if not (self._observe or call.forced):
-                raise self._refused(permit)
             if self._observe:
-                call.emit(RouteDoubted(where, self._refused(permit)))
+                call.emit(RouteDoubted(where, self._refusal(permit, where)))
+            elif not call.forced:
+                raise self._refused(permit, where, call)  # in no variable of this frame, which it would keep alive
             return (yield request)  # type: ignore[no-any-return]
         try:
             reply: Reply = yield request
@@ -231,9 +232,14 @@ class Breaker:
 
         return TrialBreaker(self._layer, self._route, self._timeouts, self.snapshot(self._now()))
 
-    def _refused(self, refusal: Refusal) -> RouteRefused:
+    def _refused(self, refusal: Refusal, route: str, call: Call) -> RouteRefused:
+        error = self._refusal(refusal, route)
+        call.emit(RouteSkipped(route, error))
+        return error
+
+    def _refusal(self, refusal: Refusal, route: str) -> RouteRefused:
         because = refusal.because
-        fields: dict[str, Any] = {"because": because, "route": self._route, "retry_after": refusal.wait}
+        fields: dict[str, Any] = {"because": because, "route": route, "retry_after": refusal.wait}
         if refusal.state == RESTING:
             return RouteResting("resting, as it asked to", **fields)
         if refusal.state == "isolated":

@@ -24,7 +24,6 @@ from ..pipeline import (
     Route,
     Router,
     RouteRefused,
-    RouteSkipped,
     Steps,
     Via,
 )
@@ -208,8 +207,6 @@ class Fallback(Router):
         """
         error.route = error.route or route.name
         failed[route.name] = error
-        if isinstance(error, RouteRefused) and route.is_leaf:
-            call.emit(RouteSkipped(error.route, error))
         if call.is_over(error):
             return []
         eligible = self._eligible(route, error, waiting)

@@ -135,11 +135,6 @@ class Route:
         """How many leaf routes it stands for: 1, or those of the router or Stack that it leads to."""
         return leaves_of(self.handler)
 
-    @property
-    def is_leaf(self) -> bool:
-        """Whether it leads to no further router."""
-        return not isinstance(self.handler, (Router, AsyncRouter))
-
 
 class Router:
     """A handler made of routes. Subclasses say in `handle` which one is taken, by yielding `Via`.

@@ -115,6 +115,15 @@ def test_an_open_breaker_lets_the_next_route_answer_without_an_attempt() -> None
     assert stack.part("breaker", route="b").snapshot(clock.now())["state"] == "closed"
 
 
+def test_a_refusal_is_told_where_there_is_no_other_route_too() -> None:
+    bench = Bench()
+    bench.ask(Unavailable(reason="overloaded"))
+    refused = bench.ask()
+    told = [event for event in bench.events if isinstance(event, RouteSkipped)]
+    assert told == [RouteSkipped("openai", refused)]
+    assert (told[0].error.reason, bench.seen) == ("overloaded", 1)
+
+
 BLAMELESS = [
     CircuitOpen(retry_after=9.0),
     RouteResting(retry_after=9.0),

@@ -9,10 +9,12 @@ from mainstay.middleware import Balance, CircuitBreaker, Fallback, Health, Healt
 from mainstay.pipeline import (
     AuthenticationFailed,
     BreakerChanged,
+    CircuitOpen,
     ProviderError,
     Request,
     Route,
     RouteDoubted,
+    RouteSkipped,
     Unavailable,
     VirtualClock,
 )
@@ -108,6 +110,16 @@ def test_a_breaker_inside_tells_observers_the_whole_path(kit: Any) -> None:
     outer(Request("m", "Hi"))
     told = [event for event in heard if isinstance(event, (BreakerChanged, RouteDoubted))]
     assert [(type(event), event.route) for event in told] == [(BreakerChanged, "eu/a"), (RouteDoubted, "eu/a")]
+
+
+def test_a_refusal_inside_is_told_once_by_the_whole_path(kit: Any) -> None:
+    heard: list[Any] = []
+    inner = kit.Threads.stack([CircuitBreaker(failures=1)], Fallback(Route("a", kit.Leaf(Unavailable()))))
+    outer = kit.Threads.stack([], Fallback(Route("eu", inner), Route("us", kit.Leaf())), observers=[heard.append])
+    outer(Request("m", "Hi"))
+    assert outer(Request("m", "Hi")).text
+    told = [event for event in heard if isinstance(event, RouteSkipped)]
+    assert [(event.route, event.error.route, type(event.error)) for event in told] == [("eu/a", "eu/a", CircuitOpen)]
 
 
 def with_suppressed(stack: Any) -> None:
