@@ -180,7 +180,7 @@ class Breaker:
         call = request.call
         self._now = now = call.clock.now
         # In a stack that is a route of another, it is told under that route's path, as attempts are.
-        where = f"{request.path}/{self._route}" if request.path else self._route
+        where = request.path_of(self._route) if request.path else self._route
         tell = partial(_emit, call, where)
         permit: Permit | Refusal | None = None if self._fleet is not None else self._circuit.admit_closed(now())
         if permit is None:

@@ -131,7 +131,9 @@ class Fallback(Router):
                         call.routes_left, call.forced = outside, False
                         # Kept as long as the stream: their tracebacks would keep every frame that led to it.
                         failed = {name: error.detached() for name, error in failed.items()}
-                        yield Answer(route.name, reply)  # what it breaks off with is raised here
+                        yield Answer(
+                            request.path_of(self.path_of(route)), reply
+                        )  # what it breaks off with is raised here
                     return reply  # type: ignore[no-any-return]
                 except ProviderError as error:
                     if reply is None and self.strategy.learns and not isinstance(error, RouteRefused):
@@ -139,7 +141,7 @@ class Fallback(Router):
                     elif reply is not None and self.mid_stream == "continue":
                         waiting = [other for other in waiting if other.continues]
                     reply = None  # it has the error, whose traceback has this frame
-                    waiting = self._after(call, route, error, waiting, failed)
+                    waiting = self._after(route, request, error, waiting, failed)
                     if not waiting:
                         raise
                 finally:
@@ -197,15 +199,25 @@ class Fallback(Router):
         if reply.outcome is None:
             reply.on_end(partial(_broke, strategy, route, request))
 
+    def _place(self, route: Route, request: Request) -> str:
+        """What events call a route."""
+        return request.path_of(self.path_of(route))
+
     def _after(
-        self, call: Call, route: Route, error: ProviderError, waiting: list[Route], failed: dict[str, ProviderError]
+        self,
+        route: Route,
+        request: Request,
+        error: ProviderError,
+        waiting: list[Route],
+        failed: dict[str, ProviderError],
     ) -> list[Route]:
         """The routes worth trying after `error`; none if the caller must see it as it is.
 
         Raises:
             ProviderError: what the caller must see in its place.
         """
-        error.route = error.route or route.name
+        call, here = request.call, self._place(route, request)
+        error.route = error.route or here
         failed[route.name] = error
         if call.is_over(error):
             return []
@@ -214,7 +226,7 @@ class Fallback(Router):
             if not call.fits(0):
                 raise call.too_late() from error
             if call.attempts_left > 0:
-                call.emit(FellBack(route.name, eligible[0].name, error))
+                call.emit(FellBack(here, self._place(eligible[0], request), error))
                 return eligible
             call.spent = True
             originals = [one for one in failed.values() if not isinstance(one, RouteRefused)]
@@ -223,7 +235,7 @@ class Fallback(Router):
             raise originals.pop()
         if self.panic and not (waiting or call.forced) and (last := self._last_resort(call, failed)) is not None:
             call.forced = True
-            call.emit(FellBack(route.name, last.name, error))
+            call.emit(FellBack(here, self._place(last, request), error))
             return [last]
         if len(failed) == 1 or call.spent or not self._may_help(error):
             return []

@@ -238,7 +238,7 @@ def _breakers(handler: Any, above: str = "") -> Iterator[tuple[str, Any]]:
     """The running breakers around and below a handler, each with the path of its route."""
     for item in inward(handler):
         if getattr(getattr(item, "layer", None), "kind", "") == "breaker":
-            yield above + item.route, item.running
+            yield (above + item.route).removesuffix("/"), item.running
         if isinstance(item, Router):
             for _, route in item.leaves():
                 yield from _breakers(route.handler, above)

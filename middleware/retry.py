@@ -173,7 +173,7 @@ class _Retrying:
                 if delay is None:
                     self._ended(course)
                     raise course.error
-                call.emit(RetryScheduled(self._route, course.error, delay))
+                call.emit(RetryScheduled(request.path_of(self._route), course.error, delay))
                 if delay > 0:
                     yield Sleep(delay)
                 try:

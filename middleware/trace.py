@@ -184,7 +184,7 @@ class _Tracing:
         found = {**self._fixed, names.REQUEST_MODEL: request.model, names.ATTEMPT: len(attempts) + 1}
         route = self._route
         if request.path:  # in a stack that is a route of another
-            route = found[names.ROUTE] = f"{request.path}/{route}"
+            route = found[names.ROUTE] = request.path_of(route)
         if request.params:
             of_params(request.params, found)
         if request.stream:

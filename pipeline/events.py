@@ -1,7 +1,8 @@
 """What happens during a call: one frozen dataclass per happening.
 
 Layers tell, observers listen (`Call.observe`, `Stack(observers=...)`). No event carries a prompt, an answer or
-a key, so that whatever an observer does with one is safe.
+a key, so that whatever an observer does with one is safe. Routes are told by their path, such as "openai/key-1"; "" is
+the whole of a stack.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class RouteSkipped:
-    """A route refused without an attempt: its breaker is open, or it rests."""
+    """A route's breaker refused without an attempt: it is open, or the route rests."""
 
     route: str
     error: ProviderError

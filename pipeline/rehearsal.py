@@ -105,7 +105,7 @@ class Rehearsal:
 
     def _leaf(self, count: Bound | AsyncBound) -> Any:
         def leaf(request: Request) -> Reply:
-            raise self._failure(f"{request.path}/{count.route}" if request.path else count.route)
+            raise self._failure(request.path_of(count.route))
 
         # A refusal comes from further out, and leaves no attempt behind.
         return leaf if isinstance(self._error, RouteRefused) else Bound(count.layer, leaf)

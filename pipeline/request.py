@@ -97,7 +97,11 @@ class Request:
 
     def on(self, route: str) -> Request:
         """The same request, of the same call, inside the route of that path."""
-        return self._with(path=f"{self.path}/{route}" if self.path else route)
+        return self._with(path=self.path_of(route))
+
+    def path_of(self, route: str) -> str:
+        """The whole path of a route of the stack that the request is in, as events tell it; "" is the stack itself."""
+        return f"{self.path}/{route}" if self.path and route else route or self.path
 
     def replace(
         self,

@@ -125,9 +125,9 @@ class Route:
             for problem in problems
         )
 
-    def map(self, change: Callable[[Route], Any]) -> Route:
-        """The same route with a changed leaf; in a nested router, with every leaf changed."""
-        handler = self.handler.map(change) if isinstance(self.handler, Router) else change(self)
+    def map(self, change: Callable[[Route], Any], path: str = "") -> Route:
+        """The same route with a changed leaf; in a nested router, with every leaf changed. `path` is its own."""
+        handler = self.handler.map(change, path) if isinstance(self.handler, Router) else change(self)
         return dataclasses.replace(self, handler=handler)
 
     @property
@@ -142,11 +142,15 @@ class Router:
     Args:
         routes: Routes, or handlers that become routes under their own name.
 
+    Attributes:
+        path: of the route that leads to it, in a stack; "" for the outermost router.
+
     Raises:
         ValueError: if there is no route, or two have the same name.
     """
 
     kind = "router"
+    path = ""
     routes: tuple[Route, ...]
 
     def __init__(self, *routes: Any) -> None:
@@ -194,11 +198,16 @@ class Router:
         """What the routes would refuse, all of them."""
         return found_by(self.routes, request)
 
-    def map(self, change: Callable[[Route], Any]) -> Self:
+    def map(self, change: Callable[[Route], Any], path: str = "") -> Self:
         """A new router whose leaves are what `change(route)` makes of them; this one stays as it is."""
         router = copy.copy(self)
-        router.routes = tuple(route.map(change) for route in self.routes)
+        router.path = path
+        router.routes = tuple(route.map(change, router.path_of(route)) for route in self.routes)
         return router
+
+    def path_of(self, route: Route) -> str:
+        """The path of one of its routes in the stack."""
+        return f"{self.path}/{route.name}" if self.path else route.name
 
     def leaves(self, path: str = "") -> Iterator[tuple[str, Route]]:
         """Every leaf route with its path ("outer/inner"), in order; in either world."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from mainstay.middleware import Balance, CircuitBreaker, Fallback, Health, HealthChange
+from mainstay.middleware import Balance, CircuitBreaker, Fallback, Health, HealthChange, Retry
+from mainstay.middleware.strategies import InOrder
 from mainstay.pipeline import (
+    AttemptEnded,
     AuthenticationFailed,
     BreakerChanged,
     CircuitOpen,
+    FellBack,
     ProviderError,
     Request,
+    RetryScheduled,
     Route,
     RouteDoubted,
     RouteSkipped,
@@ -120,6 +124,40 @@ def test_a_refusal_inside_is_told_once_by_the_whole_path(kit: Any) -> None:
     assert outer(Request("m", "Hi")).text
     told = [event for event in heard if isinstance(event, RouteSkipped)]
     assert [(event.route, event.error.route, type(event.error)) for event in told] == [("eu/a", "eu/a", CircuitOpen)]
+
+
+def test_retries_and_hops_inside_are_told_by_the_whole_path(kit: Any) -> None:
+    heard: list[Any] = []
+    keys = Balance(Route("key-1", kit.Leaf(Unavailable())), Route("key-2", kit.Leaf(Unavailable())), strategy=InOrder())
+    inner = kit.Threads.stack([Retry()], Fallback(Route("a", keys), Route("b", kit.Leaf(Unavailable()))))
+    outer = kit.Threads.stack(
+        [], Fallback(Route("eu", inner), Route("us", kit.Leaf())), clock=VirtualClock(), observers=[heard.append]
+    )
+    outer(Request("m", "Hi"))
+    hops = [(event.origin, event.target) for event in heard if isinstance(event, FellBack)]
+    assert hops == [("eu/a/key-1", "eu/a/key-2"), ("eu/a", "eu/b"), ("eu", "us")]
+    tried = {event.attempt.route for event in heard if isinstance(event, AttemptEnded)}
+    assert (
+        {event.route for event in heard if isinstance(event, RetryScheduled)}
+        <= tried
+        == {
+            "eu/a/key-1",
+            "eu/a/key-2",
+            "eu/b",
+            "us",
+        }
+    )
+
+
+def test_a_breaker_around_all_routes_of_a_stack_inside_is_told_by_the_path_of_that_stack(kit: Any) -> None:
+    health, changes = Health(), []
+    health.on_change(changes.append)
+    inner = kit.Threads.stack(
+        [CircuitBreaker(failures=1, scope="call")], Fallback(Route("a", kit.Leaf(Unavailable()), "m"))
+    )
+    outer = kit.Threads.stack([], Fallback(Route("eu", inner), Route("us", kit.Leaf())), observers=[health])
+    outer(Request("m", "Hi"))
+    assert [(change.route, change.state) for change in changes] == [("eu/a", "open")]
 
 
 def with_suppressed(stack: Any) -> None:

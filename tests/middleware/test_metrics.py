@@ -259,6 +259,19 @@ def test_the_breakers_of_a_stack_inside_a_stack_have_their_path(
     assert list(metering.counts(semconv.ATTEMPT_COUNT)) == ["outcome=ok provider=leaf route=a/x"]
 
 
+def test_the_breaker_of_all_calls_of_a_stack_inside_has_the_path_of_that_stack(
+    kit: Any, ask: Request, metering: Metering
+) -> None:
+    around = [CircuitBreaker(failures=1, scope="call")]
+    inner = kit.Threads.stack(
+        around, Fallback(Route("x", kit.Leaf(Unavailable())), Route("y", kit.Leaf(Unavailable())))
+    )
+    layers = [Metrics(metering.provider)]
+    kit.Threads.stack(layers, Fallback(Route("a", inner), Route("b", kit.Leaf())))(ask)
+    assert states(metering) == {"route=a state=open": 1}
+    assert metering.counts(semconv.TRANSITIONS) == {"after=open before=closed route=a": 1}
+
+
 # -- labels come from closed sets ------------------------------------------------------------------------------
 
 

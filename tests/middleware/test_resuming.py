@@ -257,7 +257,7 @@ def test_routers_within_routers_resume_each_on_its_own(either_world: Any, ask_st
     seen = watch(either_world, either_world.stack([], fallback), ask_stream)
     assert [chunk.text for chunk in seen.chunks] == ["one", "two", "three", ""]
     assert seen.marks == [
-        "begun anew on route 'y' after route 'x' broke off",
+        "begun anew on route 'in/y' after route 'in/x' broke off",
         "begun anew on route 'b' after route 'in' broke off",
     ]
     assert (seen.reply.text, seen.reply.provider) == ("three", "b")
