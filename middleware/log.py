@@ -44,7 +44,7 @@ from ..pipeline.dropping import is_dropping
 from . import options
 from .traced import span_of
 
-__all__ = ["Log"]
+__all__ = ["Log", "bound"]
 
 _SLOT = "mainstay.log"
 
@@ -73,19 +73,19 @@ class Log(Layer):
         slot = (_SLOT, id(self.logger))  # a stack inside a stack writes to the same logger once
         if slot not in call.slots:
             call.slots[slot] = True
-            logger = _bound(self.logger)
+            logger = bound(self.logger)
             if _writes(logger, logging.WARNING):
                 call.observe(_Lines(logger, call, _writes(logger, logging.INFO)))
         reply: Reply = yield request
         return reply
 
 
-def _bound(given: Any) -> Any:
-    """The logger that is meant, ready to write."""
+def bound(given: Any) -> Any:
+    """The logger that is meant, ready to write: a structlog one, whatever was given, or what takes fields like one."""
     if given is None:
         # structlog's own default prints, which a library must not do.
-        given = structlog.get_logger("mainstay") if structlog.is_configured() else _standard(_MAINSTAY)
-    elif isinstance(given, logging.Logger):
+        given = structlog.get_logger("mainstay") if structlog.is_configured() else _MAINSTAY
+    if isinstance(given, logging.Logger):
         given = _standard(given)
     # What structlog hands out finds its configuration anew with each line, until it is bound.
     return given.bind() if callable(getattr(type(given), "bind", None)) else given

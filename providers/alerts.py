@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
-
 from ..middleware import HealthChange
+from ..middleware.log import bound
 from ..pipeline import Secret
 from ..pipeline.closing import Closing
 from .background import Background
@@ -51,12 +50,8 @@ class LogAlert:
             event = "route sick"
             told = {"state": change.state, "error": change.error, "reason": change.reason}
             fields |= {name: value for name, value in told.items() if value}
-        logger = self._logger if self._logger is not None else _default()
-        write = logger.info if change.healthy else logger.error
-        if isinstance(logger, logging.Logger):  # most formatters show the message only
-            write("%s %s", event, " ".join(f"{name}={value}" for name, value in fields.items()), extra=fields)
-        else:
-            write(event, **fields)
+        logger = bound(self._logger)
+        (logger.info if change.healthy else logger.error)(event, **fields)
 
 
 class WebhookAlert(Closing):
@@ -183,11 +178,6 @@ class WebhookAlert(Closing):
 
     def __repr__(self) -> str:
         return f"WebhookAlert({self._host!r})"
-
-
-def _default() -> Any:
-    # structlog's own default prints, which a library must not do.
-    return structlog.get_logger("mainstay") if structlog.is_configured() else _log
 
 
 def _body(change: HealthChange) -> dict[str, Any]:
