@@ -105,10 +105,11 @@ def fetch(session: requests.Session, url: str) -> Mapping[str, Any]:
         raise Silent(f"{url} cannot be asked ({type(error).__name__}): {hint}") from None
     try:
         answer = response.json()
-        if response.status_code != 200 or not all(
-            isinstance(row["healthy"], bool) for row in answer["routes"].values()
-        ):
+        if response.status_code != 200:
             raise ValueError(response.status_code)
+        now = float(answer["time"])
+        for path, entry in answer["routes"].items():
+            _row(path, entry, now)
     except (ValueError, TypeError, LookupError, AttributeError, json.JSONDecodeError):
         raise Silent(
             f"what answers at {url} is no status of Mainstay's (HTTP {response.status_code}): {hint}"
@@ -152,9 +153,9 @@ def _row(path: str, entry: Mapping[str, Any], now: float) -> dict[str, Text]:
     since, again, probe, rate = entry["since"], entry["reopens_at"], entry["probe"], entry["success_rate"]
     found = ("", "") if probe is None else ("ok", "green") if probe["ok"] else (probe["error"], "red")
     return {
-        "route": Text(path),
+        "route": _plain(path),
         "": Text("well", "green") if entry["healthy"] else Text("sick", "bold red"),
-        "breaker": Text(entry["state"], _COLOURS.get(entry["state"], "")),
+        "breaker": _plain(entry["state"], _COLOURS.get(entry["state"], "")),
         "sick for": Text("" if since is None else _span(now - since)),
         "admits in": Text("" if again is None else _span(again - now)),
         "attempts": Text(str(entry["attempts"])),
@@ -162,10 +163,15 @@ def _row(path: str, entry: Mapping[str, Any], now: float) -> dict[str, Text]:
         "good": Text("" if rate is None else f"{rate * 100:.1f} %"),
         "p50": Text(_seconds(entry["p50"])),
         "p95": Text(_seconds(entry["p95"])),
-        "last error": Text(entry["last_error"] or ""),
-        "reason": Text(entry["reason"]),
-        "probe": Text(*found),
+        "last error": _plain(entry["last_error"] or ""),
+        "reason": _plain(entry["reason"]),
+        "probe": _plain(*found),
     }
+
+
+def _plain(told: str, style: str = "") -> Text:
+    """What the other process tells, in which an escape sequence would be obeyed by this terminal."""
+    return Text("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in told), style)
 
 
 def _seconds(value: float | None) -> str:

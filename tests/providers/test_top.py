@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import select
@@ -14,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import requests
 from rich.console import Console
 
 from mainstay.adapters.sandbox import Sandbox, faults
@@ -50,6 +52,22 @@ SICK = {
 ANSWER: Any = {"time": 1000.0, "routes": {"openai": SICK, "eu/[claude]": WELL}}
 
 
+class Saying(requests.adapters.BaseAdapter):
+    """Answers everything with this body."""
+
+    def __init__(self, body: str) -> None:
+        super().__init__()
+        self._body = body
+
+    def send(self, request: Any, **options: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response._content = 200, self._body.encode()
+        return response
+
+    def close(self) -> None:
+        pass
+
+
 def drawn(width: int, answer: Any = ANSWER, trouble: str = "") -> list[str]:
     console = Console(file=io.StringIO(), width=width)
     console.print(top.frame(answer, "http://here", console, trouble))
@@ -64,6 +82,13 @@ def test_a_wide_terminal_shows_everything() -> None:
         "openai|sick|open|1 m 40 s|4 s|1200|3|0.0 %|420 ms|12.3 s|unavailable|connection_refused|timeout",
         "eu/[claude]|well|closed|1200|3|97.5 %|420 ms|12.3 s|timeout",
     ]
+
+
+def test_what_another_process_tells_is_no_command_to_this_terminal() -> None:
+    odd = {**SICK, "reason": "\x1b]0;owned\x07", "last_error": "a\nb"}
+    picture = "\n".join(drawn(200, {"time": 1000.0, "routes": {"\x1b[2Jopenai\n": odd}}))
+    assert not {"\x1b", "\x07"} & set(picture)
+    assert ("\ufffd[2Jopenai\ufffd" in picture, "a\ufffdb" in picture) == (True, True)
 
 
 @pytest.mark.parametrize("width", range(50, 140, 10))
@@ -124,6 +149,16 @@ def test_what_is_no_status_is_said_and_returns_1(serve: Serve) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "no status of Mainstay's" in done.stderr
     assert run("http://[nonsense").returncode == 1
+
+
+@pytest.mark.parametrize("lacking", ["time", "probe", "state"])
+def test_a_status_that_lacks_something_is_none(lacking: str) -> None:
+    row = {name: value for name, value in WELL.items() if name != lacking}
+    body = json.dumps({name: value for name, value in {"time": 1.0, "routes": {"a": row}}.items() if name != lacking})
+    with requests.Session() as session:
+        session.mount("http://", Saying(body))
+        with pytest.raises(top.Silent, match="no status of Mainstay's"):
+            top.fetch(session, "http://here")
 
 
 @pytest.mark.parametrize("arguments", [(), ("http://127.0.0.1:1", "--interval", "0"), ("a", "b")])
