@@ -89,7 +89,8 @@ class Circuit:
         self._window = Window(rules.window)
         self._isolated = False
         self._openings = 0
-        self._generation = self._number = 0
+        self._generation = 0
+        self._number = next(_numbers)  # being made is its first change: it may take the place of another
         self._dirty = False  # whether pybreaker counts failures that a success would have to clear
         self._probes: list[Permit] = []
         self._until: float | None = None

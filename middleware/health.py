@@ -91,8 +91,11 @@ class Health:
         guarded = {path for path, breakers in self._breakers(stack).items() if breakers}
         with self._lock:
             self._guarded |= guarded
-            for path in guarded & self._routes.keys():
+            known = guarded & self._routes.keys()
+            for path in known:
                 self._routes[path].guarded = True
+        if known:  # it may be in the place of one that is gone, and whose breaker was open
+            self.status()
         self._sweep()
 
     def on_change(self, callback: Callable[[HealthChange], object]) -> Callable[[], None]:

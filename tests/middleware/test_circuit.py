@@ -12,13 +12,14 @@ from support.circuits import BAD, DOWN, FATAL, GOOD, NONE, REST, Bench
 def test_it_starts_closed_and_admits_everybody() -> None:
     bench = Bench()
     assert [type(bench.admit()) for _ in range(20)] == [Permit] * 20
-    assert bench.circuit.snapshot(0.0) == {
+    shot = bench.circuit.snapshot(0.0)
+    assert shot.pop("number") > 0
+    assert shot == {
         "state": "closed",
         "since": None,
         "until": None,
         "because": None,
         "failures": 0,
-        "number": 0,
     }
 
 

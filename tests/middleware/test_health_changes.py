@@ -107,6 +107,25 @@ def test_what_no_event_tells_is_told_at_the_next_look(kit: Any) -> None:
     assert str(changes[0]) == "a is sick: by_hand, its breaker is isolated"
 
 
+def test_a_stack_in_the_place_of_one_that_is_gone_makes_its_routes_well(kit: Any) -> None:
+    health, changes = Health(), []
+    health.on_change(changes.append)
+
+    def built(*outcomes: Any) -> Stack:
+        return Stack([CircuitBreaker(failures=1)], Fallback(Route("a", kit.Leaf(*outcomes))), observers=[health])
+
+    stack = built(AuthenticationFailed())
+    with suppress(ProviderError):
+        stack(Request("m", "Hi"))
+    other = built("fine")  # as long as the first is there, its breaker is the news
+    assert words(changes) == [(False, "open")]
+    del stack, other
+    gc.collect()
+    stack = built("fine")  # with another key, say
+    assert words(changes) == [(False, "open"), (True, "closed")]
+    assert stack.status()["a"]["healthy"]
+
+
 def test_a_rest_is_told_when_it_begins_and_by_the_first_attempt_after_it(kit: Any) -> None:
     ward = Ward(kit.Threads, [CircuitBreaker()], a=kit.Leaf(RateLimited(reason="tokens", retry_after=30.0), "fine"))
     changes = told(ward)
