@@ -204,11 +204,11 @@ def _retry(event: RetryScheduled, call: Call) -> _Line:
 
 
 def _skip(event: RouteSkipped, call: Call) -> _Line:
-    return _Line(True, "skip", {"retry_after": event.error.retry_after, **_told(event.route, event.error)})
+    return _Line(True, "skip", {"retry_after": _short(event.error.retry_after), **_told(event.route, event.error)})
 
 
 def _doubt(event: RouteDoubted, call: Call) -> _Line:
-    return _Line(True, "doubt", {"retry_after": event.error.retry_after, **_told(event.route, event.error)})
+    return _Line(True, "doubt", {"retry_after": _short(event.error.retry_after), **_told(event.route, event.error)})
 
 
 def _fallback(event: FellBack, call: Call) -> _Line:
@@ -216,16 +216,15 @@ def _fallback(event: FellBack, call: Call) -> _Line:
 
 
 def _breaker(event: BreakerChanged, call: Call) -> _Line:
-    reason = event.error.reason if event.error is not None else ""
-    fields: dict[str, Any] = {"route": event.route, "before": event.before, "after": event.after, "reason": reason}
+    fields = {"before": event.before, "after": event.after, **_told(event.route, event.error)}
     if event.until is not None:
         fields["reopens_in"] = round(event.until - call.clock.now(), 3)
     return _Line(True, "breaker", fields)
 
 
 def _rest(event: RouteRests, call: Call) -> _Line:
-    told = _told(event.route, event.error) if event.error is not None else {"route": event.route}
-    return _Line(True, "rest", {"seconds": round(event.until - call.clock.now(), 3), **told})
+    seconds = round(event.until - call.clock.now(), 3)
+    return _Line(True, "rest", {"seconds": seconds, **_told(event.route, event.error)})
 
 
 def _resume(event: StreamResumed, call: Call) -> _Line:
@@ -250,5 +249,11 @@ _TOLD: dict[type, Callable[[Any, Call], _Line]] = {
 }
 
 
-def _told(route: str, error: ProviderError) -> dict[str, Any]:
+def _short(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _told(route: str, error: ProviderError | None) -> dict[str, Any]:
+    if error is None:
+        return {"route": route, "error": "", "reason": ""}
     return {"route": route, "error": str(error.error_class), "reason": error.reason}

@@ -89,6 +89,7 @@ def test_each_attempt_and_each_decision_is_one_line(either_world: Any, ask: Requ
             "route": "a",
             "before": "closed",
             "after": "open",
+            "error": "quota",
             "reason": "credit",
             "reopens_in": 225.0,
         },
