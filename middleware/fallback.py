@@ -131,9 +131,7 @@ class Fallback(Router):
                         call.routes_left, call.forced = outside, False
                         # Kept as long as the stream: their tracebacks would keep every frame that led to it.
                         failed = {name: error.detached() for name, error in failed.items()}
-                        yield Answer(
-                            request.path_of(self.path_of(route)), reply
-                        )  # what it breaks off with is raised here
+                        yield Answer(self._place(route, request), reply)  # what it breaks off with is raised here
                     return reply  # type: ignore[no-any-return]
                 except ProviderError as error:
                     if reply is None and self.strategy.learns and not isinstance(error, RouteRefused):
