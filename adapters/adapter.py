@@ -193,6 +193,7 @@ class Adapter(Joined, Closing):
     _reply = Reply
     _arriving = Arriving
     transport: Transport[Any]
+    blocking = True  # an event loop is not to wait for it
 
     def __call__(self, request: Request) -> Reply:
         """Makes one attempt.

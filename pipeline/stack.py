@@ -11,6 +11,7 @@ so one dead provider never opens the breaker of another, and a retry stays with 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,8 +72,10 @@ class _Folded:
         Raises:
             ValueError: if the order makes no sense, options contradict each other, the cap is smaller than the
                 number of routes, a name stands twice, or MAINSTAY_DISABLE names an unknown layer.
-            TypeError: if something in the list is no middleware.
+            TypeError: if something in the list is no middleware, or a handler is made for the other world.
         """
+        if isinstance(layers, Layer):
+            raise TypeError(f"layers are a list: write [{type(layers).__name__}(...)]")
         given = list(layers)
         for layer in given:
             if isinstance(layer, type) or not callable(layer):
@@ -124,11 +127,16 @@ class _Folded:
         return self._drivable(inner)
 
     def _counted(self, leaf: Any, path: str) -> Any:
+        self._refuse_other_world(leaf, path)
         if isinstance(leaf, _Folded):  # its own leaves count
             return Nested(leaf, route=path, provider=label(leaf))
         wrapped = type(self)._bound(Count(path, label(leaf)), leaf)
         wrapped.route, wrapped.provider = path, label(leaf)
         return wrapped
+
+    def _refuse_other_world(self, leaf: Any, path: str) -> None:
+        """Raises TypeError if the leaf cannot be called here: better now than when the first route is down."""
+        raise NotImplementedError
 
     def _plain(self, middleware: Any, inner: Any) -> Any:
         made = middleware(inner)
@@ -381,6 +389,11 @@ class Stack(_Folded, Closing):
     """
 
     _bound = Bound
+    blocking = True
+
+    def _refuse_other_world(self, leaf: Any, path: str) -> None:
+        if inspect.iscoroutinefunction(leaf) or inspect.iscoroutinefunction(type(leaf).__call__):
+            raise TypeError(f"the handler of {path!r} is async: it belongs into an AsyncStack")
 
     def __call__(self, request: Request) -> Reply:
         """Answers one request.
@@ -409,6 +422,13 @@ class AsyncStack(_Folded):
 
     _bound = AsyncBound
     driven = True
+
+    def _refuse_other_world(self, leaf: Any, path: str) -> None:
+        if getattr(leaf, "blocking", False):
+            raise TypeError(
+                f"the handler of {path!r} would hold the event loop while it waits: it belongs into a Stack, and its "
+                f"async form here"
+            )
 
     def _drivable(self, inner: Any) -> Any:
         return AsyncRouter(inner) if isinstance(inner, Router) else inner

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from ..adapters.clients import kind_of
+from ..adapters.clients import is_protected, kind_of
 from ..adapters.protect import FittedRoute, NativeRoute, protected
-from ..adapters.protect.clients import is_protected
 from ..middleware import Fallback, Strategy, standard
 from ..pipeline import AsyncStack, Clock, Layer, Observer, Route, Stack
 from ..pipeline.router import label
@@ -68,6 +67,8 @@ def protect(
     kind = kind_of(client)
     if is_protected(client):
         raise TypeError("the client is protected already: give protect() the client that it was made of")
+    if not isinstance(fallback, Iterable):
+        raise TypeError(f"fallback is a list: write fallback=[...] around the {type(fallback).__name__}")
     first = Route(NativeRoute(client).provider, NativeRoute(client))
     others = [_route(item, client, number) for number, item in enumerate(fallback, 2)]
     _answers_all(methods, kind.family, others)
@@ -97,8 +98,6 @@ def _route(item: Any, client: Any, number: int) -> Route:
             f"fallback={[item]!r} is no handler: an adapter, a Route or a client is expected, not {type(item).__name__}"
         ) from None
     ours = kind_of(client)
-    if is_protected(item):
-        raise TypeError("a fallback is protected already: its retries would multiply; give the client it was made of")
     if theirs.is_async is not ours.is_async:
         world = "an async client" if ours.is_async else "a client without async"
         raise TypeError(f"the fallback {type(item).__name__}() does not go with {world}: both must be of one kind")

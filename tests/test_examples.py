@@ -125,6 +125,18 @@ def test_wrapped_client(openai: Sandbox) -> None:
     assert openai.count == 2
 
 
+def test_protected_client(openai: Sandbox, claude: Sandbox) -> None:
+    assert run("protected_client", openai.url, claude.url) == "Because of the air.\nBecause of the air.\n"
+    assert (openai.count, claude.count) == (2, 0)
+    openai.always(faults.quota())
+    claude.always(Answer("Ask the other one."))
+    assert run("protected_client", openai.url, claude.url) == "Ask the other one.\nAsk the other one.\n"
+    assert (openai.count, claude.count) == (3, 2)  # the second time the breaker is open
+    claude.always(faults.bad_key())
+    assert run("protected_client", openai.url, claude.url) == "AllRoutesFailed after 2 requests\n"
+    assert (openai.count, claude.count) == (4, 3)
+
+
 def test_collector(openai: Sandbox) -> None:
     came: dict[str, bytes] = {}
 

@@ -8,7 +8,7 @@ from ...pipeline.lazy import handing_on
 
 if TYPE_CHECKING:
     from .callables import AsyncCallableHandler, CallableHandler, from_callable
-    from .copies import Kind, kind_of, without_retries
+    from .copies import Kind, is_protected, kind_of, without_retries
     from .failures import classify_native, is_failure
     from .handler import AsyncClientHandler, ClientHandler, from_client
 
@@ -22,6 +22,7 @@ _HOMES = {
     "from_callable": "callables",
     "from_client": "handler",
     "is_failure": "failures",
+    "is_protected": "copies",
     "kind_of": "copies",
     "protect": "..providers.protection",  # it joins layers to clients, but is looked for here
     "without_retries": "copies",
@@ -37,6 +38,7 @@ __all__ = [
     "from_callable",
     "from_client",
     "is_failure",
+    "is_protected",
     "kind_of",
     "without_retries",
 ]

@@ -6,7 +6,7 @@ import copy
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Kind", "kind_of", "without_retries"]
+__all__ = ["Kind", "is_protected", "kind_of", "without_retries"]
 
 C = TypeVar("C")
 
@@ -53,6 +53,11 @@ def kind_of(client: object) -> Kind:
     )
 
 
+def is_protected(client: object) -> bool:
+    """Whether it is a client that `protect` has made: one with a stack beneath."""
+    return getattr(type(client), "_protected", False) is True
+
+
 def without_retries(client: C) -> C:
     """A copy of a client that tries once; it shares the client's connections, and leaves the client as it is.
 
@@ -62,8 +67,10 @@ def without_retries(client: C) -> C:
         client: one that `kind_of` knows.
 
     Raises:
-        TypeError: if it is no client that is known, or one of a class of its own that cannot be copied.
+        TypeError: if it is no client that is known, is protected, or is of a class of its own that cannot be copied.
     """
+    if is_protected(client):
+        raise TypeError("the client is protected already: its retries would multiply; give the client it was made of")
     if kind_of(client).family == "ollama":
         return copy.copy(client)
     anything: Any = client

@@ -83,6 +83,8 @@ def from_client(
 class ClientHandler(Wrapped):
     """A client for threads as a handler; thread-safe as the client is."""
 
+    blocking = True  # an event loop is not to wait for it
+
     def __call__(self, request: Request) -> Reply:
         """Makes one attempt, as an Adapter does.
 

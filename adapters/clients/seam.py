@@ -85,9 +85,13 @@ _WATCH: ContextVar[Watch | None] = ContextVar("mainstay_watch", default=None)
 def twin_of(http: Any) -> Any:
     """Another object over the connections of an httpx or httpx2 client, which keeps to the clocks of a Watch.
 
+    A twin is its own.
+
     Raises:
         TypeError: if it is no such client.
     """
+    if isinstance(http, _Half):
+        return http
     kind: Any = type(http)
     twin: Any = object.__new__(_class_for(kind))
     twin._original = http  # which would close the connections if nobody held it

@@ -20,7 +20,7 @@ from .methods import Method, methods_of
 from .shown import AsyncFeed, Feed, ashown_stream, shown, shown_stream
 from .surfaced import surfaced
 
-__all__ = ["is_protected", "protected"]
+__all__ = ["protected"]
 
 _RAW = "x-stainless-raw-response"
 
@@ -53,18 +53,14 @@ def protected(client: Any, stack: Any) -> Any:
     return made
 
 
-def is_protected(client: object) -> bool:
-    """Whether it is one already."""
-    return getattr(type(client), "_ask", None) is _Protected._ask
-
-
 @cache
 def _class(base: Any, family: str, is_async: bool) -> Any:
     door = {
         ("ollama", False): _Asking,
         ("ollama", True): _AsyncAsking,
     }.get((family, is_async), _AsyncPosting if is_async else _Posting)
-    own = {"__module__": base.__module__, "__qualname__": base.__qualname__, "_family": family, "_base": base}
+    own = {"__module__": base.__module__, "__qualname__": base.__qualname__, "_family": family, "_base": base,
+           "_protected": True}  # fmt: skip
     # Not as a second base: an object can only become one of a class that adds nothing to the client's layout.
     doors = {name: part for one in reversed(door.__mro__[:-1]) for name, part in vars(one).items() if callable(part)}
     return type(base.__name__, (base,), {**doors, **own})
@@ -131,6 +127,7 @@ class _Copied(_Protected):
     def copy(self, **options: Any) -> Any:
         """As the client's; the copy is protected by the same stack."""
         made = self._base.copy(self, **options)
+        made._client = twin_of(made._client)  # which may be another HTTP client now
         made.mainstay = self.mainstay
         return made
 

@@ -8,6 +8,7 @@ import pytest
 
 from mainstay.pipeline import (
     AsyncReply,
+    AsyncStack,
     AttemptEnded,
     AttemptsSpent,
     AttemptStarted,
@@ -127,12 +128,29 @@ def test_a_handler_that_returns_no_reply_is_told_so(world: Any, ask: Request, gi
     assert told[-1].attempt.outcome == "error"
 
 
-def test_an_async_handler_in_a_stack_for_threads_is_told_where_it_belongs(ask: Request) -> None:
+def test_an_async_handler_in_a_stack_for_threads_is_told_where_it_belongs(in_order: Any, ask: Request) -> None:
     async def leaf(request: Request) -> Reply:
         return Reply()
 
+    with pytest.raises(TypeError, match="the handler of 'leaf' is async: it belongs into an AsyncStack"):
+        Stack([], leaf)
+    with pytest.raises(TypeError, match="the handler of 'inner' is async"):
+        Stack([], in_order(Route("first", lambda request: Reply()), Route("inner", AsyncStack([], leaf))))
+    stack = Stack([], lambda request: leaf(request))  # of which nobody can tell before it is asked
     with pytest.raises(TypeError, match="returned coroutine, not a Reply: an async handler belongs into an AsyncStack"):
-        Stack([], leaf)(ask)
+        stack(ask)
+
+
+def test_a_handler_that_would_hold_the_loop_is_told_where_it_belongs(in_order: Any) -> None:
+    class Waiting:
+        blocking = True
+
+        def __call__(self, request: Request) -> Reply:
+            return Reply()
+
+    for waiting in (Waiting(), Stack([], Waiting())):
+        with pytest.raises(TypeError, match="the handler of 'second' would hold the event loop"):
+            AsyncStack([], in_order(Route("first", lambda request: Reply()), Route("second", waiting)))
 
 
 # -- streams ---------------------------------------------------------------------------------------------------

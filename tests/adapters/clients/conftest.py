@@ -1,13 +1,5 @@
 """What the tests of clients share."""
 
-from __future__ import annotations
+from support.certificates import no_certificates
 
-import ssl
-
-import pytest
-
-
-@pytest.fixture(autouse=True)
-def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each client reads all certificates when it is made, for 40 ms of CPU; on loopback nobody looks at them."""
-    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *files, **more: None)
+__all__ = ["no_certificates"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from typing import Any
 
 import anthropic
@@ -12,11 +13,11 @@ import ollama
 import openai
 import pytest
 
-from mainstay.adapters import Claude
+from mainstay.adapters import AsyncClaude, Claude
 from mainstay.adapters import OpenAI as OurOpenAI
 from mainstay.adapters.clients import from_client
 from mainstay.adapters.sandbox import Answer, Sandbox, faults
-from mainstay.middleware import CircuitBreaker, Retry, standard
+from mainstay.middleware import CircuitBreaker, Deadline, Retry, standard
 from mainstay.pipeline import CircuitOpen, InvalidRequest, Request, Route, middleware
 from mainstay.providers import protect
 from support.protecting import MESSAGES, WORLDS, Unhurried, ask, awaited, drained, entered, params_for
@@ -72,6 +73,22 @@ def test_a_copys_options_are_used() -> None:
         copied = protect(client, []).with_options(default_headers={"x-team": "blue"})
         copied.chat.completions.create(model="m", messages=MESSAGES, extra_headers={"x-one": "1"})
         assert (server.seen[0].headers["x-team"], server.seen[0].headers["x-one"]) == ("blue", "1")
+
+
+@pytest.mark.parametrize("is_async", WORLDS)
+def test_a_copy_over_connections_of_its_own_keeps_to_the_deadline(is_async: bool) -> None:
+    async def run() -> None:
+        with Sandbox("openai") as server:
+            server.always(faults.hang())
+            http: Any = openai.DefaultAsyncHttpxClient() if is_async else openai.DefaultHttpxClient()
+            async with entered(client_of("openai", server.url, is_async)) as client, entered(http):
+                copied = protect(client, [Deadline(0.2)]).copy(http_client=http).with_options(timeout=20)
+                began = time.monotonic()
+                with pytest.raises(openai.APITimeoutError):
+                    await awaited(ask("openai", copied, stream=False, **params_for("openai", {})))
+                assert time.monotonic() - began < 10
+
+    asyncio.run(run())
 
 
 def test_a_class_of_ones_own_is_kept() -> None:
@@ -410,6 +427,16 @@ def test_what_makes_no_sense_is_refused() -> None:
             protect(client, fallback=[7])
         with pytest.raises(TypeError, match="does not go with a client without async"):
             protect(client, fallback=[openai.AsyncOpenAI(api_key="k")])
+        with pytest.raises(TypeError, match=r"fallback is a list: .* around the Claude"):
+            protect(client, fallback=claude)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"layers are a list: write \[Retry\(\.\.\.\)\]"):
+            protect(client, Retry())  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="'claude' is async: it belongs into an AsyncStack"):
+            protect(client, fallback=[AsyncClaude("k", model="c")])
+        with pytest.raises(TypeError, match="'claude' would hold the event loop"):
+            protect(openai.AsyncOpenAI(api_key="k"), fallback=[Claude("k", model="c")])
+        with pytest.raises(TypeError, match="its retries would multiply"):
+            from_client(protect(client))
         with pytest.raises(ValueError, match="does not say which model it uses"):
             protect(client, fallback=[claude])
         with pytest.raises(ValueError, match="has no like in other protocols, so 'claude' cannot answer it"):
