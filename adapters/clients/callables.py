@@ -46,10 +46,15 @@ def from_callable(
         model: the model for callers that name none.
 
     Raises:
-        TypeError: if it is no function.
+        TypeError: if it is no function, or `classify` is none that says what an exception means.
     """
     if not callable(function):
         raise TypeError(f"from_callable needs a function that takes a Request, not {type(function).__name__}")
+    if classify is not None and (isinstance(classify, type) or not callable(classify)):
+        raise TypeError(
+            f"classify={classify!r} must be a function that takes an exception, and returns a ProviderError, an "
+            f"ErrorClass, or None for a bug"
+        )
     called = function if inspect.isroutine(function) else type(function).__call__
     is_async = inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
     name = getattr(function, "__name__", type(function).__name__)

@@ -53,10 +53,12 @@ def from_client(
         A handler for a Stack, or, of an async client, one for an AsyncStack.
 
     Raises:
-        TypeError: if it is no client that is known, or one that cannot be copied.
+        TypeError: if it is no client that is known, is protected, or cannot be copied; or `timeouts` is no Timeouts.
         ValueError: if an option is for another kind of client.
     """
     kind = kind_of(client)
+    if timeouts is not None and not isinstance(timeouts, Timeouts):
+        raise TypeError(f"timeouts={timeouts!r} must be the four clocks, such as Timeouts(total=60)")
     if compatible and kind.family != "openai":
         raise ValueError(f"compatible=True is for OpenAI's client; this is {kind.family}'s")
     if max_tokens != 4096 and kind.family != "anthropic":

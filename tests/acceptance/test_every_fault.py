@@ -40,7 +40,7 @@ def world(either: Any) -> Any:
 @pytest.mark.parametrize(("name", "dialect", "stream"), TABLE)
 def test_with_another_route(name: str, dialect: str, stream: bool, bench: Any, clock: Any, world: Any) -> None:
     case = CASES[name]
-    server, adapter = bench(dialect, timeouts=SLOW if case.complete is None else FAST)
+    server, adapter = bench(dialect, timeouts=FAST if case.complete is TIMEOUT else SLOW)
     other, spare = bench("openai" if dialect != "openai" else "claude")
     server.always(case.fault())
     other.always(Answer("The other one answers."))
@@ -72,7 +72,7 @@ def test_with_another_route(name: str, dialect: str, stream: bool, bench: Any, c
 @pytest.mark.parametrize(("name", "dialect", "stream"), TABLE)
 def test_alone(name: str, dialect: str, stream: bool, bench: Any, clock: Any, world: Any) -> None:
     case = CASES[name]
-    server, adapter = bench(dialect, timeouts=SLOW if case.complete is None else FAST)
+    server, adapter = bench(dialect, timeouts=FAST if case.complete is TIMEOUT else SLOW)
     server.always(case.fault())
     stack = world.Stack(standard(), adapter, clock=clock)
     meaning = case.meaning(stream)

@@ -11,7 +11,7 @@ from mainstay.pipeline import ErrorClass, Timeouts
 __all__ = ["CASES", "DIALECTS", "FAST", "GOOD", "INVALID", "SLOW", "TIMEOUT", "TRIES", "UNAVAILABLE", "Case"]
 
 DIALECTS = ("openai", "claude", "openrouter", "ollama", "llama_cpp")
-FAST = Timeouts(connect=0.5, first_event=0.4, gap=0.4, total=0.6)
+FAST = Timeouts(connect=0.3, first_event=0.25, gap=0.15, total=0.35)  # where silence is what must be seen
 SLOW = Timeouts()
 GOOD = Answer("All of it arrived, word for word.")
 
@@ -66,7 +66,7 @@ CASES: dict[str, Case] = {
     "content filter": Case(faults.content_filter, INVALID, but=("ollama", "llama_cpp")),
     "overloaded": Case(faults.overloaded, UNAVAILABLE),
     "slow first byte": Case(lambda: faults.slow_first_byte(0.05, GOOD), None),
-    "drip": Case(lambda: faults.drip(0.0001, then=Answer(chunks=(GOOD.text,))), None),  # in one piece: fewer bytes
+    "drip": Case(lambda: faults.drip(0, then=Answer(chunks=(GOOD.text,))), None),  # in one piece: fewer bytes
     "stall": Case(lambda: faults.stall(2, answer=GOOD), TIMEOUT, "cut"),
     "stall before the first token": Case(lambda: faults.stall(0, answer=GOOD), TIMEOUT),
     "pings only": Case(lambda: faults.pings(0.05), TIMEOUT),

@@ -1,12 +1,13 @@
 """Runs tests again with the clients that came before: OpenAI's 2 and Anthropic's 0.x and 1.x, over httpx.
 
-They cannot be installed beside their successors. So each set is installed into a folder of its own, and the tests run
-in a process that finds that folder first.
+They cannot be installed beside their successors. So each set is installed into a folder of its own, once for all tests,
+and the tests run in a process that finds that folder first.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -36,12 +37,20 @@ SETS = {
 HELP = ("distro", "jiter", "sniffio", "tqdm", "docstring-parser")
 
 
-def run_with(name: str, folder: Path, files: Iterable[Path], chosen: str) -> int:
+def _install(name: str, folder: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", str(folder)]
+    installed = subprocess.run([*pip, *SETS[name].wanted, *HELP], capture_output=True, text=True, check=False)
+    if installed.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"NOT TESTED with {name}: they could not be installed: {installed.stderr.strip()[-300:]}")
+
+
+def run_with(name: str, temporary: pytest.TempPathFactory, files: Iterable[Path], chosen: str) -> int:
     """Runs the chosen tests of some files with a set of clients; they must pass. Skips if it cannot be installed.
 
     Args:
         name: one of SETS.
-        folder: an empty one.
+        temporary: the session's folder, where what was installed stays for the next who want it.
         files: of tests.
         chosen: as for pytest's `-k`.
 
@@ -49,10 +58,9 @@ def run_with(name: str, folder: Path, files: Iterable[Path], chosen: str) -> int
         How many passed.
     """
     older = SETS[name]
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", str(folder)]
-    installed = subprocess.run([*install, *older.wanted, *HELP], capture_output=True, text=True, check=False)
-    if installed.returncode:
-        pytest.skip(f"NOT TESTED with {name}: they could not be installed: {installed.stderr.strip()[-300:]}")
+    folder = temporary.getbasetemp() / "older clients" / name
+    if not folder.exists():
+        _install(name, folder)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))}
 
     show = "import openai, anthropic; print('openai', openai.__version__, 'anthropic', anthropic.__version__)"

@@ -166,6 +166,12 @@ def test_other_answers_are_refused_with_what_is_expected(made: Any, answer: Any,
         asked(made(answer), ASKED)
 
 
+@pytest.mark.parametrize("classify", [ValueError, {ValueError: ErrorClass.TIMEOUT}])
+def test_what_cannot_classify_is_refused(classify: Any) -> None:
+    with pytest.raises(TypeError, match="must be a function that takes an exception"):
+        from_callable(lambda request: "", classify=classify)
+
+
 @BOTH_YIELD
 def test_other_pieces_are_refused(made: Any) -> None:
     with pytest.raises(TypeError, match="must yield texts or Chunks, not int"):

@@ -187,6 +187,11 @@ def test_options_for_others_are_refused(options: dict[str, Any], words: str) -> 
         from_client(ollama.Client(), **options)
 
 
+def test_clocks_are_no_number_of_seconds() -> None:
+    with pytest.raises(TypeError, match=r"timeouts=5 must be the four clocks, such as Timeouts\(total=60\)"):
+        from_client(ollama.Client(), timeouts=5)  # type: ignore[arg-type]
+
+
 def test_a_server_that_does_not_stream_answers_with_a_stream_of_one_chunk() -> None:
     body = b'{"id":"x","model":"m","choices":[{"message":{"content":"All at once."},"finish_reason":"stop"}]}'
 
@@ -340,8 +345,8 @@ def test_a_server_that_drips_does_not_hold_a_thread_for_ever(dialect: str, serve
 
 @DIALECT
 def test_the_timeout_of_the_client_itself_holds_unless_clocks_are_given(dialect: str, server: Sandbox) -> None:
-    server.always(faults.slow_first_byte(1.0, Answer("Slow and sure.")))
-    with client_of(dialect, server.url, is_async=False, timeout=0.2) as client:
+    server.always(faults.slow_first_byte(0.5, Answer("Slow and sure.")))
+    with client_of(dialect, server.url, is_async=False, timeout=0.1) as client:
         with pytest.raises(TimedOut):
             wrapped(dialect, client)(ASKED)
         assert wrapped(dialect, client, Timeouts())(ASKED).text == "Slow and sure."
@@ -352,7 +357,7 @@ def test_half_of_the_deadline_is_kept_for_the_other_route(dialect: str, server: 
     server.always(faults.hang())
     with Sandbox("openai") as other, client_of("openai", other.url, is_async=False) as spare:
         routes = Fallback(Route("first", wrapped(dialect, client)), Route("other", wrapped("openai", spare)))
-        reply = Stack([Deadline(6)], routes)(STREAMED)
+        reply = Stack([Deadline(2)], routes)(STREAMED)
         assert reply.read().text
         assert [attempt.reason for attempt in reply.attempts] == ["first_event", ""]
 

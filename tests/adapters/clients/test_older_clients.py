@@ -26,4 +26,4 @@ CHOSEN = (
 def test_older_clients(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     chosen = " or ".join(f"({words})" for words in CHOSEN)
     files = [HERE / f"test_{what}.py" for what in ("wrapped_clients", "client_manners")]
-    assert run_with(name, tmp_path_factory.mktemp("older"), files, f"({chosen}) and ({SETS[name].dialects})") > 50
+    assert run_with(name, tmp_path_factory, files, f"({chosen}) and ({SETS[name].dialects})") > 50

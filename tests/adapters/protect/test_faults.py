@@ -44,6 +44,13 @@ def is_endless(name: str, stream: bool) -> bool:
     return stream and name == "pings only"
 
 
+def patience(name: str, dialect: str, stream: bool) -> float:
+    """Seconds that the client waits: few only where silence is what it must see."""
+    if name == "stall" and stream:  # after some tokens, which must have come by then
+        return 0.3
+    return 0.1 if meaning_of(name, dialect, stream) is TIMEOUT else 5
+
+
 @pytest.mark.parametrize(("name", "dialect", "stream", "is_async"), TABLE)
 def test_with_another_route(name: str, dialect: str, stream: bool, is_async: bool) -> None:
     case = CASES[name]
@@ -55,7 +62,8 @@ def test_with_another_route(name: str, dialect: str, stream: bool, is_async: boo
         with Sandbox(dialect) as server, Sandbox(spare_dialect) as other:
             server.always(case.fault())
             other.always(Answer(OTHER))
-            async with entered(client_of(dialect, server.url, is_async, timeout=5 if meaning is None else 0.3)) as bare:
+            timeout = patience(name, dialect, stream)
+            async with entered(client_of(dialect, server.url, is_async, timeout=timeout)) as bare:
                 if is_async:
                     spare = client_of(spare_dialect, other.url, is_async=True)
                     route = Route("other", from_client(spare), model="theirs")
@@ -95,9 +103,8 @@ def test_alone(name: str, dialect: str, stream: bool, is_async: bool) -> None:
     async def run() -> None:
         with Sandbox(dialect) as server:
             server.always(case.fault())
-            options = {"timeout": 5 if meaning is None else 0.3}
-            asked = params_for(dialect, {})
-            async with entered(client_of(dialect, server.url, is_async, **options)) as given:
+            asked, timeout = params_for(dialect, {}), patience(name, dialect, stream)
+            async with entered(client_of(dialect, server.url, is_async, timeout=timeout)) as given:
                 bare = given if dialect == "ollama" else given.with_options(max_retries=0)
                 theirs = None if endless else (await see(dialect, bare, stream, **asked)).error
                 server.reset_counts()

@@ -23,7 +23,4 @@ CHOSEN = (
 def test_older_clients(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     chosen = " or ".join(f"({words})" for words in CHOSEN)
     files = [HERE / f"test_{what}.py" for what in ("equal", "faults", "foreign", "streams", "errors")]
-    passed = run_with(
-        name, tmp_path_factory.mktemp("older"), files, f"({chosen}) and ({SETS[name].dialects} or anthropic)"
-    )
-    assert passed > 50
+    assert run_with(name, tmp_path_factory, files, f"({chosen}) and ({SETS[name].dialects} or anthropic)") > 50
