@@ -5,10 +5,10 @@ Its text is that of `adapter.Joined`; what stands here is how this world waits.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..pipeline import AsyncReply, Clock, Reply, Request
+from ..pipeline.closing import AsyncClosing
 from .adapter import Joined
 from .arriving import AsyncArriving
 from .codec import HttpCall, WireCall
@@ -33,7 +33,7 @@ class AsyncTransport(Protocol[C_contra]):
         """Frees what it holds."""
 
 
-class AsyncAdapter(Joined):
+class AsyncAdapter(Joined, AsyncClosing):
     """A handler that speaks to one provider, for asyncio; arguments as for Adapter.
 
     It belongs to no event loop: connections are made on the one that runs, and end with `aclose()` or with it. It
@@ -64,14 +64,6 @@ class AsyncAdapter(Joined):
     async def aclose(self) -> None:
         """Closes the connections of the running loop. The adapter can be used again."""
         await self.transport.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     @staticmethod
     def _chunks(reply: Reply) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from .chunk import Chunk
+from .closing import AsyncClosing
 from .reply import Reply
 
 __all__ = ["AsyncReply"]
@@ -15,7 +15,7 @@ __all__ = ["AsyncReply"]
 _log = logging.getLogger("mainstay")
 
 
-class AsyncReply(Reply):
+class AsyncReply(Reply, AsyncClosing):
     """A reply for asyncio: `async for`, `async with`, `await reply.read()`; otherwise as Reply.
 
     Attributes:
@@ -116,14 +116,6 @@ class AsyncReply(Reply):
         """Gives up the rest of the answer and frees the connection. Does nothing on a reply that is over."""
         if self._events is not None and self._settle(self._given_up()):
             await self._aclose_events()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __iter__(self) -> NoReturn:
         raise TypeError("this reply arrives asynchronously: use `async for`")

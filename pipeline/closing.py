@@ -1,11 +1,11 @@
-"""Closing: what is closed at the end of a `with` block."""
+"""Closing and AsyncClosing: what is closed at the end of a `with` or `async with` block."""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Closing"]
+__all__ = ["AsyncClosing", "Closing"]
 
 
 class Closing:
@@ -24,3 +24,21 @@ class Closing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class AsyncClosing:
+    """Gives an `async with` block to whatever has an `aclose()`."""
+
+    __slots__ = ()
+
+    async def aclose(self) -> None:
+        """Frees what is held."""
+        raise TypeError(f"{type(self).__name__} needs an aclose()")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -17,14 +17,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property, partial
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, overload
 
 from . import order
 from .async_reply import AsyncReply
 from .call import Call, Observer
 from .clock import Clock
-from .closing import Closing
+from .closing import AsyncClosing, Closing
 from .counting import Count
 from .errors import Problem, ProviderError
 from .layer import AsyncBound, Bound, Layer
@@ -417,7 +417,7 @@ class Stack(_Folded, Closing):
                     closing.callback(item.close)
 
 
-class AsyncStack(_Folded):
+class AsyncStack(_Folded, AsyncClosing):
     """Layers around a handler, for asyncio; otherwise as Stack. `reply = await stack(request)`."""
 
     _bound = AsyncBound
@@ -453,14 +453,6 @@ class AsyncStack(_Folded):
         async with AsyncExitStack() as closing:
             for item in reversed(self._closable()):
                 closing.push_async_callback(_close, getattr(item, "aclose", None) or item.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 async def _close(close: Callable[[], Any]) -> None:

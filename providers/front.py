@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from ..middleware import Health, standard
 from ..pipeline import AsyncReply, AsyncStack, Clock, Layer, Message, Observer, Reply, Request, Router, Stack
-from ..pipeline.closing import Closing
+from ..pipeline.closing import AsyncClosing, Closing
 from .monitored import Monitored
 
 __all__ = ["AsyncFront", "Front", "FrontBase", "FrontOptions"]
@@ -111,7 +110,7 @@ class Front(FrontBase, Closing):
         self.stack.close()
 
 
-class AsyncFront(FrontBase):
+class AsyncFront(FrontBase, AsyncClosing):
     """The same for asyncio. It belongs to no event loop."""
 
     _stack = AsyncStack
@@ -142,11 +141,3 @@ class AsyncFront(FrontBase):
         """Closes the connections of every provider that it leads to, on the running loop; as `Front.close`."""
         await self._aunwatch()
         await self.stack.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()

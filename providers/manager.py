@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack
 
 from ..middleware import Circuits, Health, MidStream, Strategy, standard
 from ..pipeline import AsyncReply, AsyncStack, Message, ProviderError, Reply, Stack
-from ..pipeline.closing import Closing
+from ..pipeline.closing import AsyncClosing, Closing
 from .chain import AsyncProviderChain, ProviderChain
 from .front import FrontOptions
 from .monitored import Monitored
@@ -195,7 +194,7 @@ class ProviderManager(ManagerBase[Provider, ProviderChain], Closing):
             provider.close()
 
 
-class AsyncProviderManager(ManagerBase[AsyncProvider, AsyncProviderChain]):
+class AsyncProviderManager(ManagerBase[AsyncProvider, AsyncProviderChain], AsyncClosing):
     """ProviderManager for asyncio: what waits is awaited, everything else is the same. It belongs to no event loop.
 
         async with AsyncProviderManager() as manager:
@@ -254,14 +253,6 @@ class AsyncProviderManager(ManagerBase[AsyncProvider, AsyncProviderChain]):
         async with AsyncExitStack() as closing:
             for provider in self._providers.values():
                 closing.push_async_callback(provider.aclose)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 async def _outcome(provider: AsyncProvider, timeout: float) -> Probe | ProviderError:

@@ -19,7 +19,7 @@ FOLDERS = {name: Path(package.__file__ or "").parent for name, package in PACKAG
 
 # Where a function of this project may wait on an event loop: the drivers, the transports, and thin doors to them.
 WAITING = {
-    "pipeline": {"async_reply", "clock", "layer", "plain", "router", "stack"},
+    "pipeline": {"async_reply", "clock", "closing", "layer", "plain", "router", "stack"},
     "middleware": {"resuming"},  # a stream that is made of several
     "adapters": {"arriving", "async_adapter", "async_http", "async_process", "worlds"},
     "providers": {"front", "manager", "monitored", "provider"},
