@@ -24,7 +24,6 @@ _HOMES = {
     "is_failure": "failures",
     "is_protected": "copies",
     "kind_of": "copies",
-    "protect": "..providers.protection",  # it joins layers to clients, but is looked for here
     "without_retries": "copies",
 }
 

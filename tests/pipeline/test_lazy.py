@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("package", ["adapters", "middleware", "providers"])
+@pytest.mark.parametrize("package", ["adapters", "adapters.clients", "middleware", "providers"])
 def test_a_package_hands_on_every_name_that_it_promises_and_no_other(package: str) -> None:
     module = importlib.import_module(f"mainstay.{package}")
     assert set(module.__all__) == set(module._HOMES) <= set(dir(module))
