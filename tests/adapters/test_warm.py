@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -112,12 +113,15 @@ def read(incoming: Incoming) -> bytes:
     return incoming.read_all(time.monotonic() + 10)
 
 
+FOLD = re.compile(r"\r?\n[ \t]+")  # older versions of urllib3 leave the line end in a folded field
+
+
 def told(transport: HttpTransport) -> Any:
     """All that there is to know of an answer, or of the error in its place."""
     try:
         incoming = send(transport)
-        fields = {name.lower(): value for name, value in incoming.headers.items()}
-        return incoming.status, fields, incoming.headers.get("X-One"), read(incoming)
+        fields = {name.lower(): FOLD.sub(" ", value) for name, value in incoming.headers.items()}
+        return incoming.status, fields, FOLD.sub(" ", incoming.headers.get("X-One") or ""), read(incoming)
     except ProviderError as error:
         return type(error), error.error_class, error.reason
 

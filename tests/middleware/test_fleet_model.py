@@ -30,6 +30,12 @@ class Asking:
             tell(change)
         return answer
 
+    def snapshot(self, now: float) -> dict[str, Any]:
+        # What an outage has brought about reaches Redis with the next exchange, whoever makes it: a moment that has
+        # passed by then is told as that of the exchange. Both say that the route admits.
+        shot: dict[str, Any] = self.circuit.snapshot(now)
+        return {**shot, "until": max(shot["until"], now)} if shot["until"] is not None else shot
+
     def settle(self, *args: Any) -> None:
         self.circuit.settle(*args)
         self.process.link.flush()

@@ -15,7 +15,7 @@ from mainstay.adapters import OpenAI
 from mainstay.adapters.sandbox import Sandbox, faults
 from mainstay.middleware import Balance, Fallback, Health, HealthChange, standard
 from mainstay.pipeline import AsyncStack, QuotaExceeded, Route, Stack, Unavailable, VirtualClock
-from mainstay.providers import Provider, ProviderChain, ProviderManager, create_provider
+from mainstay.providers import AsyncProvider, ProviderChain, ProviderManager, create_provider
 from mainstay.providers.monitored import Monitored
 from mainstay.providers.prober import Prober, probes_of
 
@@ -235,6 +235,6 @@ def test_on_a_loop_everything_that_watches_begins_and_ends_there() -> None:
 
 
 def test_without_a_loop_a_front_says_where_to_call_it() -> None:
-    provider = Provider("a", Looped())
+    provider = AsyncProvider("a", Looped())
     with pytest.raises(RuntimeError, match="call probe_every\\(\\) where it is running"):
         provider.probe_every()
