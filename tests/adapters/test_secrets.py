@@ -50,7 +50,7 @@ MODES = pytest.mark.parametrize("stream", [False, True], ids=["complete", "strea
 @pytest.fixture(autouse=True)
 def world(either: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Every test of this file is run in both worlds: the names of the adapters are those of the world in turn."""
-    for name in ("Claude", "HttpTransport", "LlamaCpp", "Ollama", "OpenAI", "OpenRouter", "Stack"):
+    for name in ("Claude", "HttpTransport", "LlamaCpp", "LlamaCppProcess", "Ollama", "OpenAI", "OpenRouter", "Stack"):
         monkeypatch.setattr(sys.modules[__name__], name, getattr(either, name))
     return either
 
