@@ -34,6 +34,7 @@ from ..pipeline import (
     Timeouts,
     Trip,
 )
+from ..pipeline.around import Around
 from ..pipeline.longest import Longest
 from ..pipeline.through import told_by
 from . import options
@@ -44,6 +45,7 @@ from .permit import RESTING, Change, Permit, Refusal, Rules, Verdict
 __all__ = ["Breaker", "CircuitBreaker"]
 
 Tell: TypeAlias = Callable[[Change], None]
+Kept: TypeAlias = tuple[int, float, Request]  # of a try of the usual kind: its permit's generation, when it was sent
 
 _VERDICTS = {
     Trip.FAILURE: Verdict.BAD,
@@ -150,7 +152,7 @@ class CircuitBreaker(Layer):
         return Breaker(self, told_by(handler, "route", ""), told_by(handler, "timeouts", Timeouts()))
 
 
-class Breaker:
+class Breaker(Around):
     """The running breaker of one route. `stack.part("breaker", route="openai")` gives it."""
 
     def __init__(self, layer: CircuitBreaker, route: str, timeouts: Timeouts) -> None:
@@ -175,22 +177,38 @@ class Breaker:
         self._circuit = Circuit(rules, route) if layer.circuits is None else layer.circuits.of(route, rules)
         self._fleet = self._circuit if isinstance(self._circuit, FleetCircuit) else None
 
-    def handle(self, request: Request) -> Steps:
-        """Admits one try, or refuses it; judges it at its end."""
+    def before(self, request: Request) -> Kept | Steps:
+        """Admits one try, at once if the circuit is closed."""
         call = request.call
         self._now = now = call.clock.now
-        # In a stack that is a route of another, it is told under that route's path, as attempts are.
-        where = request.path_of(self._route) if request.path else self._route
-        tell = partial(_emit, call, where)
-        permit: Permit | Refusal | None = None if self._fleet is not None else self._circuit.admit_closed(now())
-        if permit is None:
-            lease = self._timeouts.first(request.stream)
-            if self._fleet is not None and self._fleet.due(moment := now()):
-                change: Change | None = yield Run(partial(self._fleet.ask, moment, lease))
-                if change is not None:
-                    tell(change)
-            permit = self._circuit.admit(now(), lease, tell)
+        if self._fleet is None and (generation := self._circuit.admit_closed()) is not None:
+            return generation, now(), request
+        return self._asked(request)
+
+    def after(self, kept: Kept, reply: Reply) -> None:
+        """Judges the try by its reply."""
+        generation, sent, request = kept
+        if reply.outcome is not _OK or not self._circuit.settle_good(generation, sent, request.call.clock.now()):
+            self._answered(Permit(generation, sent), request, reply)
+
+    def failed(self, kept: Kept, error: BaseException) -> None:
+        """Judges the try by its error."""
+        generation, sent, request = kept
+        self._settle(Permit(generation, sent), request, self._verdict(error, request.call), error)
+
+    def _asked(self, request: Request) -> Steps:
+        """Admits one try, or refuses it, where it takes more to say so; judges it at its end."""
+        call = request.call
+        now = call.clock.now
+        lease = self._timeouts.first(request.stream)
+        tell = self._tell(request)
+        if self._fleet is not None and self._fleet.due(moment := now()):
+            change: Change | None = yield Run(partial(self._fleet.ask, moment, lease))
+            if change is not None:
+                tell(change)
+        permit = self._circuit.admit(now(), lease, tell)
         if isinstance(permit, Refusal):
+            where = self._place(request)
             if self._observe:
                 call.emit(RouteDoubted(where, self._refusal(permit, where)))
             elif not call.forced:
@@ -199,16 +217,28 @@ class Breaker:
         try:
             reply: Reply = yield request
         except BaseException as error:
-            self._settle(permit, call, self._verdict(error, call), error, tell)
+            self._settle(permit, request, self._verdict(error, call), error)
             raise
-        slow = self._slow is not None and request.stream and now() - permit.sent > self._slow
-        if permit.lease is not None and reply.outcome is None:
-            self._circuit.arriving(permit, reply, call.clock.now(), self._timeouts.gap)
-        if reply.outcome is None:
-            reply.on_end(partial(self._ended, permit, call, slow, tell))
-        else:
-            self._ended(permit, call, slow, tell, reply)
+        self._answered(permit, request, reply)
         return reply
+
+    def _answered(self, permit: Permit, request: Request, reply: Reply) -> None:
+        """Judges the try when its reply is over; until then a stream has begun to arrive."""
+        if reply.outcome is not None:
+            self._ended(permit, request, False, reply)
+            return
+        now = request.call.clock.now()
+        if permit.lease is not None:
+            self._circuit.arriving(permit, reply, now, self._timeouts.gap)
+        slow = self._slow is not None and request.stream and now - permit.sent > self._slow
+        reply.on_end(partial(self._ended, permit, request, slow))
+
+    def _place(self, request: Request) -> str:
+        # In a stack that is a route of another, it is told under that route's path, as attempts are.
+        return request.path_of(self._route) if request.path else self._route
+
+    def _tell(self, request: Request) -> Tell:
+        return partial(_emit, request.call, self._place(request))
 
     def isolate(self) -> None:
         """Refuses everything from now on, until `close()`."""
@@ -247,24 +277,23 @@ class Breaker:
         reason = f": {because.guidance.label}" if because is not None else ""
         return CircuitOpen(f"circuit {refusal.state}{reason}", **fields)
 
-    def _ended(self, permit: Permit, call: Call, slow: bool, tell: Tell, reply: Reply) -> None:
-        if reply.outcome is _OK and slow:
-            self._settle(permit, call, Verdict.SLOW, TimedOut(reason="slow"), tell)
-            return
-        if reply.outcome is _OK:
-            if permit.lease is None and self._circuit.settle_good(permit, call.clock.now()):
+    def _ended(self, permit: Permit, request: Request, slow: bool, reply: Reply) -> None:
+        if reply.outcome is _OK and not slow:
+            usual = permit.lease is None
+            if usual and self._circuit.settle_good(permit.generation, permit.sent, request.call.clock.now()):
                 return
-            verdict = Verdict.GOOD
+            self._settle(permit, request, Verdict.GOOD)
+        elif reply.outcome is _OK:
+            self._settle(permit, request, Verdict.SLOW, TimedOut(reason="slow"))
         elif reply.error is not None:
-            verdict = self._verdict(reply.error, call)
+            self._settle(permit, request, self._verdict(reply.error, request.call), reply.error)
         else:
-            verdict = Verdict.NONE
-        self._settle(permit, call, verdict, reply.error, tell)
+            self._settle(permit, request, Verdict.NONE)
 
-    def _settle(self, permit: Permit, call: Call, verdict: Verdict, error: BaseException | None, tell: Tell) -> None:
+    def _settle(self, permit: Permit, request: Request, verdict: Verdict, error: BaseException | None = None) -> None:
         known = error if isinstance(error, ProviderError) else None
-        clock = call.clock
-        self._circuit.settle(permit, verdict, known, clock.now(), clock.random, tell)
+        clock = request.call.clock
+        self._circuit.settle(permit, verdict, known, clock.now(), clock.random, self._tell(request))
 
     def _verdict(self, error: BaseException, call: Call) -> Verdict:
         # A refusal from further in never left; an exception that is no ProviderError is a bug or the caller's.

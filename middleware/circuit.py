@@ -198,28 +198,29 @@ class Circuit:
         self._results.put(_Result(permit, verdict, error, now, random, tell))
         self._sweep()
 
-    def admit_closed(self, now: float) -> Permit | None:
-        """A permit of a closed circuit to which nothing has happened; None if it takes more to say.
+    def admit_closed(self) -> int | None:
+        """The generation of a closed circuit to which nothing has happened; None if it takes more to say.
 
-        Takes no lock: a change of state at this moment makes the permit one of the past, as if it had come just before.
+        It is all there is to the usual permit. Takes no lock: a change of state at this moment makes the permit one of
+        the past, as if it had come just before.
         """
         generation = self._generation  # first: what is seen after it may only be newer
         if self._state != CLOSED or self._isolated or self._rest_until is not None or not self._results.empty():
             return None
-        return Permit(generation, now)
+        return generation
 
-    def settle_good(self, permit: Permit, now: float) -> bool:
+    def settle_good(self, generation: int, sent: float, now: float) -> bool:
         """Brings a permit of the usual kind back, with the usual verdict, if it can be done at once; False if not.
 
         A closed circuit has nothing to tell then, and the queue is spared, which costs more than all the rest.
         """
-        if self._state != CLOSED or not self._lock.acquire(blocking=False):
+        if self._state != CLOSED or not self._lock.acquire(False):  # by name it takes twice as long
             return False
         try:
             if self._state != CLOSED or self._dirty or not self._results.empty():
                 return False
-            if permit.generation == self._generation and not self._isolated:
-                self._window.add(True, now, permit.sent)
+            if generation == self._generation and not self._isolated:
+                self._window.add(True, now, sent)
         finally:
             self._lock.release()
         if not self._results.empty():

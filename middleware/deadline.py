@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-from ..pipeline import Call, Layer, Reply, Request, Scope, Steps
+from ..pipeline import Call, Layer, Reply, Request, Scope
+from ..pipeline.around import Around
 from ..pipeline.longest import Longest
 from . import options
 
 __all__ = ["Deadline"]
 
+_Kept: TypeAlias = tuple[Call, float | None]  # of a call: its ledger, and the deadline outside
+
 
 @dataclass(frozen=True)
-class Deadline(Layer):
+class Deadline(Around, Layer):
     """Gives the call a moment after which nothing is begun, and at which every wait ends.
 
     The layer itself only writes the moment down (`call.deadline`). Transports clamp every read to it, drivers
@@ -51,24 +54,26 @@ class Deadline(Layer):
         """Itself: it keeps nothing."""
         return self
 
-    def handle(self, request: Request) -> Steps:
-        """Sets the deadline for what is inside, and gives the outer one back when that is over."""
+    def before(self, request: Request) -> _Kept:
+        """Sets the deadline for what is inside."""
         call = request.call
         outer = call.deadline
         own = call.clock.now() + self.seconds
         call.deadline = own if outer is None or own < outer else outer
+        return call, outer
 
-        try:
-            reply: Reply = yield request
-            if reply.outcome is None:
-                reply.on_end(partial(_give_back, call, outer))  # a stream goes on under the inner deadline
-                return reply
-        except BaseException:
-            call.deadline = outer
-            raise
-        call.deadline = outer
-        return reply
+    def after(self, kept: _Kept, reply: Reply) -> None:
+        """Gives the outer deadline back when the reply is over; a stream goes on under the inner one."""
+        if reply.outcome is None:
+            reply.on_end(partial(_give_back, kept))
+        else:
+            _give_back(kept)
+
+    def failed(self, kept: _Kept, error: BaseException) -> None:
+        """Gives the outer deadline back."""
+        _give_back(kept)
 
 
-def _give_back(call: Call, outer: float | None, _: Reply) -> None:
+def _give_back(kept: _Kept, reply: Reply | None = None) -> None:
+    call, outer = kept
     call.deadline = outer

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from opentelemetry import context as contexts
 from opentelemetry import metrics
@@ -41,9 +41,9 @@ from ..pipeline import (
     RouteSkipped,
     Running,
     Scope,
-    Steps,
     StreamResumed,
 )
+from ..pipeline.around import Around
 from ..pipeline.through import inward, told_by
 from . import options
 from . import semconv as names
@@ -87,7 +87,16 @@ class Metrics(Layer):
         return _Measuring(self, handler)
 
 
-class _Measuring:
+class _Measured(NamedTuple):
+    """What is kept of a call that is measured: since when, and the context around it."""
+
+    meters: Meters
+    call: Call
+    around: Context
+    started: float
+
+
+class _Measuring(Around):
     """The running half. `breakers` are those further in, by route."""
 
     def __init__(self, layer: Metrics, handler: Any) -> None:
@@ -99,37 +108,31 @@ class _Measuring:
         self.breakers = list(_breakers(handler))
         self.now = Clock().now  # of the latest call, for whoever looks at the breakers
 
-    def handle(self, request: Request) -> Steps:
+    def before(self, request: Request) -> _Measured | None:
         if self._current is not current_provider(self._given):
             self._meet()
         meters, call = self._meters, request.call
         if meters is None or meters in call.slots:  # nobody records, or a stack further out does
-            return (yield request)  # type: ignore[no-any-return]
+            return None
         if not self._shown:
             self._shown = True
             meters.look_at(self)
         call.slots[meters] = True
         self.now = call.clock.now
-        started = call.clock.now()
-        around = contexts.get_current()
-        call.observe(partial(self._hear, meters, call, around))
+        kept = _Measured(meters, call, contexts.get_current(), call.clock.now())
+        call.observe(partial(self._hear, meters, call, kept.around))
+        return kept
 
-        def ended(error: BaseException | None, outcome: Outcome) -> None:
-            taken = _call(call.clock.now() - started, error, outcome)
-            meters.keep(context_of(call) or around, [taken])
+    def after(self, kept: _Measured, reply: Reply) -> None:
+        reply.on_end(partial(_over, kept))
+        kept.meters.record()
 
-        try:
-            reply: Reply = yield request
-            reply.on_end(lambda reply: ended(reply.error, reply.outcome or Outcome.CLOSED))
-        except Exception as error:
-            ended(error, Outcome.ERROR)
-            meters.record()
-            raise
-        except BaseException as error:  # it may be the end of a generator in a garbage collection
-            ended(error, Outcome.CLOSED)
-            raise
-        meters.record()
-        return reply
+    def failed(self, kept: _Measured, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            _ended(kept, error, Outcome.ERROR)
+            kept.meters.record()
+        else:  # it may be the end of a generator in a garbage collection
+            _ended(kept, error, Outcome.CLOSED)
 
     def _hear(self, meters: Meters, call: Call, around: Context, event: Event) -> None:
         measure = _MEASURES.get(type(event))
@@ -140,6 +143,16 @@ class _Measuring:
         self._meters = meters_of(self._given or metrics.get_meter_provider())
         self._shown = False
         self._current = current_provider(self._given)
+
+
+def _over(kept: _Measured, reply: Reply) -> None:
+    _ended(kept, reply.error, reply.outcome or Outcome.CLOSED)
+
+
+def _ended(kept: _Measured, error: BaseException | None, outcome: Outcome) -> None:
+    meters, call, around, started = kept
+    taken = _call(call.clock.now() - started, error, outcome)
+    meters.keep(context_of(call) or around, [taken])
 
 
 # -- one happening each: what it comes to ------------------------------------------------------------------------

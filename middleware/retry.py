@@ -32,6 +32,7 @@ from ..pipeline import (
     Sleep,
     Steps,
 )
+from ..pipeline.around import Around
 from ..pipeline.longest import Longest
 from ..pipeline.through import told_by
 from . import options
@@ -151,22 +152,24 @@ class Retry(Layer):
         return self.patience if others else self.max_wait
 
 
-class _Retrying:
+class _Retrying(Around):
     def __init__(self, layer: Retry, route: str) -> None:
         self._layer = layer
         self._route = route
 
-    def handle(self, request: Request) -> Steps:
-        call = request.call
+    def before(self, request: Request) -> Request:
         budget = self._layer.budget
         if budget is not None:
-            budget.deposit(call.clock.now())
-        try:
-            reply: Reply = yield request
-        except ProviderError as error:
-            course = Course(self._layer, call, error)
-        else:
-            return reply
+            budget.deposit(request.call.clock.now())
+        return request
+
+    def failed(self, request: Request, error: BaseException) -> Steps | None:
+        if not isinstance(error, ProviderError):
+            return None
+        return self._again(request, Course(self._layer, request.call, error))
+
+    def _again(self, request: Request, course: Course) -> Steps:
+        call = request.call
         try:
             while True:
                 delay = course.next_wait()
@@ -177,7 +180,7 @@ class _Retrying:
                 if delay > 0:
                     yield Sleep(delay)
                 try:
-                    reply = yield request
+                    reply: Reply = yield request
                 except ProviderError as error:
                     course.note(error)
                 else:
@@ -209,11 +212,11 @@ class _Rehearsing(_Retrying):
         self._budget = layer.budget
         self.why = ""
 
-    def handle(self, request: Request) -> Steps:
+    def before(self, request: Request) -> Request:
         if self._budget is not None:  # one copy for all that share it
             copy = request.call.slots.setdefault(self._budget, self._budget.copy())
             self._layer = replace(self._layer, budget=copy)
-        return super().handle(request)
+        return super().before(request)
 
     def _ended(self, course: Course) -> None:
         self.why = course.why

@@ -17,13 +17,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from ..pipeline import Call, Layer, Outcome, ProviderError, Reply, Request, Running, Scope, Steps, Within
+from ..pipeline.around import Around
 from ..pipeline.through import inward, told_by
 from . import options
 from . import semconv as names
@@ -41,8 +42,16 @@ _BY_NAME = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ  # then the first look at
 _CURRENT: Any = object()  # stands for: whatever is current
 
 
+class _Spanned(NamedTuple):
+    """What TraceCall keeps of a call that it spans."""
+
+    span: Span
+    call: Call
+    noted: list[Noted]
+
+
 @dataclass(frozen=True)
-class TraceCall(Layer):
+class TraceCall(Around, Layer):
     """One INTERNAL span per logical call, with what was decided on the way as its events.
 
     A Stack puts it outermost by itself when it has `Trace`.
@@ -61,35 +70,35 @@ class TraceCall(Layer):
     def __post_init__(self) -> None:
         _check(self)
 
-    def handle(self, request: Request) -> Steps:
-        """Spans one call."""
+    def before(self, request: Request) -> _Spanned | None:
+        """Starts the span of one call."""
         call = request.call
         if _SLOT in call.slots:  # a stack inside a stack: there is a span already
-            reply: Reply = yield request
-            return reply
+            return None
         tracer = _tracer(self.provider)
         if tracer is None:
             call.slots[_SLOT] = None  # so that no attempt asks again
-            reply = yield request
-            return reply
+            return None
         # No operation's name, which would make it a second inference to backends that count those.
         attributes: dict[str, Any] = {names.REQUEST_MODEL: request.model}
         if request.stream:
             attributes[names.REQUEST_STREAM] = True
         span = tracer.start_span("mainstay chat", kind=SpanKind.INTERNAL, attributes=attributes)
         noted: list[Noted] = []
-        try:
-            call.slots[_SLOT] = trace.set_span_in_context(span)
-            if span.is_recording():
-                call.observe(partial(note, noted))
+        call.slots[_SLOT] = trace.set_span_in_context(span)
+        if span.is_recording():
+            call.observe(partial(note, noted))
+        return _Spanned(span, call, noted)
 
-            reply = yield request
-            reply.on_end(partial(_settle_call, span, call, noted))
-        except BaseException as error:
-            call.slots.pop(_SLOT, None)  # a further route may be tried: nothing belongs under this span any more
-            _end(span, error, {names.ATTEMPTS: len(call.attempts)}, None, noted)
-            raise
-        return reply
+    def after(self, kept: _Spanned, reply: Reply) -> None:
+        """Has the span end with the reply."""
+        reply.on_end(partial(_settle_call, kept))
+
+    def failed(self, kept: _Spanned, error: BaseException) -> None:
+        """Ends the span with the error."""
+        span, call, noted = kept
+        call.slots.pop(_SLOT, None)  # a further route may be tried: nothing belongs under this span any more
+        _end(span, error, {names.ATTEMPTS: len(call.attempts)}, None, noted)
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ class Trace(Layer):
         return _Tracing(self, handler)
 
 
-class _Tracing:
+class _Tracing(Around):
     def __init__(self, layer: Trace, handler: Any) -> None:
         self._provider = layer.provider
         self._content = wanted(layer.content)
@@ -150,14 +159,17 @@ class _Tracing:
                 self._alone = True
                 self._fixed |= {names.REQUEST_METHOD: "POST", names.URL: url}
 
-    def handle(self, request: Request) -> Steps:
+    def before(self, request: Request) -> Steps | None:
         call = request.call
         # Without TraceCall there is nothing in the slot, and attempts belong under the caller's own span.
         context: Context | None = call.slots.get(_SLOT, _CURRENT)
         tracer = None if context is None or call.attempts_left <= 0 else _tracer(self._provider)
         if tracer is None:  # nobody records, or nothing will leave
-            reply: Reply = yield request
-            return reply
+            return None
+        return self._spanned(request, tracer, context)
+
+    def _spanned(self, request: Request, tracer: Tracer, context: Context | None) -> Steps:
+        call = request.call
         started = call.clock.now()
         attributes = self._described(request)
         span = tracer.start_span(
@@ -169,7 +181,7 @@ class _Tracing:
         try:
             if self._content is not None and span.is_recording():
                 span.set_attributes(self._content.of_request(request))
-            reply = yield Within(Current(span, self._alone), request)
+            reply: Reply = yield Within(Current(span, self._alone), request)
             waited = call.clock.now() - started if reply.outcome is None else None
             reply.on_end(partial(self._settle, span, waited))
         except BaseException as error:
@@ -211,7 +223,8 @@ class _Tracing:
         _end(span, reply.error, found, reply.outcome)
 
 
-def _settle_call(span: Span, call: Call, noted: list[Noted], reply: Reply) -> None:
+def _settle_call(kept: _Spanned, reply: Reply) -> None:
+    span, call, noted = kept
     won = call.attempts[-1].route if call.attempts else ""
     _end(span, reply.error, {names.ATTEMPTS: len(call.attempts), names.ROUTE: won}, reply.outcome, noted)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..pipeline import Call, Request, Steps, Timeouts
-from .breaker import Breaker, Tell
+from ..pipeline import Call, Request, Timeouts
+from .breaker import Breaker
 from .permit import HALF_OPEN, ISOLATED, OPEN, Permit, Verdict
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class TrialBreaker(Breaker):
         self._past = past.get(shot["state"], shot["failures"])
         self.said = ""
 
-    def handle(self, request: Request) -> Steps:
+    def before(self, request: Request) -> Any:
         """As the real one, after what that one has seen."""
         self._relive(request.call)
-        return (yield from super().handle(request))
+        return super().before(request)
 
     def _relive(self, call: Call) -> None:
         # Each so long before the next that the window forgets it and a break is over: only the count is left.
@@ -53,9 +53,9 @@ class TrialBreaker(Breaker):
             self._circuit.settle(permit, Verdict.BAD, None, then, call.clock.random, _unheard)
         self._past = 0
 
-    def _settle(self, permit: Permit, call: Call, verdict: Verdict, error: BaseException | None, tell: Tell) -> None:
-        super()._settle(permit, call, verdict, error, tell)
-        self.said = self.said or self._words(permit, call, verdict)
+    def _settle(self, permit: Permit, request: Request, verdict: Verdict, error: BaseException | None = None) -> None:
+        super()._settle(permit, request, verdict, error)
+        self.said = self.said or self._words(permit, request.call, verdict)
 
     def _words(self, permit: Permit, call: Call, verdict: Verdict) -> str:
         shot = self.snapshot(call.clock.now())

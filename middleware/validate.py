@@ -12,12 +12,11 @@ from ..pipeline import (
     Layer,
     ParametersDoubted,
     Problem,
-    Reply,
     Request,
     Running,
     Scope,
-    Steps,
 )
+from ..pipeline.around import Around
 from . import options
 
 __all__ = ["Validate"]
@@ -61,17 +60,15 @@ class Validate(Layer):
         return _Validating(self.mode, getattr(handler, "check", None))
 
 
-class _Validating:
+class _Validating(Around):
     def __init__(self, mode: str, check: Callable[[Request], tuple[Problem, ...]] | None) -> None:
         self._mode = mode
         self._check = check
 
-    def handle(self, request: Request) -> Steps:
+    def before(self, request: Request) -> None:
         problems = self._check(request) if self._check is not None else ()
         if problems:
             if self._mode == "raise":
                 raise InvalidParameters(problems, model=request.model)
             _log.warning("sent as it is, although: %s", "; ".join(map(str, problems)))
             request.call.emit(ParametersDoubted(problems))
-        reply: Reply = yield request
-        return reply

@@ -15,7 +15,7 @@ _BUCKETS = 10
 class Window:
     """Counts the outcomes of the calls sent in the last `length` seconds. Not thread-safe: its owner holds a lock."""
 
-    __slots__ = ("_bad", "_good", "_slot", "_slow", "_width", "length")
+    __slots__ = ("_at", "_bad", "_good", "_since", "_slot", "_slow", "_until", "_width", "length")
 
     def __init__(self, length: float) -> None:
         """Opens a window of `length` seconds, more than 0."""
@@ -29,6 +29,8 @@ class Window:
         self._bad = [0] * _BUCKETS
         self._slow = [0] * _BUCKETS
         self._slot: int | None = None
+        # Of the latest bucket: its place in the ring, and the moments between which it counts.
+        self._at, self._since, self._until = 0, 0.0, 0.0
 
     def add(self, good: bool, now: float, sent: float | None = None, slow: bool = False) -> None:
         """Counts one outcome.
@@ -39,8 +41,8 @@ class Window:
             sent: the moment at which the call began, `now` unless given; what has left the window counts for nothing.
             slow: whether it let itself be waited for.
         """
-        if good and not slow and sent is not None and int(sent // self._width) == self._slot:
-            self._good[self._slot % _BUCKETS] += 1  # nothing turns: by far the most calls
+        if good and not slow and sent is not None and self._since <= sent < self._until:
+            self._good[self._at] += 1  # nothing turns: by far the most calls
             return
         last = self._turn(now)
         slot = last if sent is None else min(int(sent // self._width), last)
@@ -66,5 +68,6 @@ class Window:
             self._slot = slot
         for old in range(self._slot + 1, min(slot, self._slot + _BUCKETS) + 1):
             self._good[old % _BUCKETS] = self._bad[old % _BUCKETS] = self._slow[old % _BUCKETS] = 0
-        self._slot = max(self._slot, slot)
-        return self._slot
+        self._slot = slot = max(self._slot, slot)
+        self._at, self._since, self._until = slot % _BUCKETS, slot * self._width, (slot + 1) * self._width
+        return slot

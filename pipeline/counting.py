@@ -11,12 +11,13 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
+from .around import Around
 from .call import Attempt, Call
 from .errors import AttemptsSpent, ProviderError, RouteRefused
 from .events import AttemptEnded, AttemptStarted, StreamBroke
-from .layer import Layer, Steps
+from .layer import Layer
 from .reply import Outcome, Reply
 from .request import Request
 from .spending import PriceTable
@@ -24,11 +25,12 @@ from .spending import PriceTable
 __all__ = ["Count"]
 
 _log = logging.getLogger("mainstay")
+_Kept: TypeAlias = tuple[Call, Attempt, Request]
 _OK = Outcome.OK  # whose `value` takes as long to read as all else at the end of a good attempt
 
 
 @dataclass(frozen=True)
-class Count(Layer):
+class Count(Around, Layer):
     """Opens and closes the Attempt in the ledger, tells observers, and refuses beyond the cap.
 
     Args:
@@ -48,8 +50,8 @@ class Count(Layer):
         """Itself: it writes into the call's ledger only."""
         return self
 
-    def handle(self, request: Request) -> Steps:
-        """Counts one attempt."""
+    def before(self, request: Request) -> _Kept:
+        """Opens an attempt."""
         call = request.call
         if len(call.attempts) >= call.cap:
             raise AttemptsSpent(f"the call has made its {call.cap} attempts", route=self.route, provider=self.provider)
@@ -57,14 +59,14 @@ class Count(Layer):
         attempt = _begin(call, route, self.provider, request.model)
         if call.observers:
             call.emit(AttemptStarted(attempt))
-        try:
-            reply: Reply = yield request
-            if not isinstance(reply, Reply):
-                raise _no_reply(self.route, reply)
-        except BaseException as error:
-            _end(call, attempt, error)
-            raise
-        attempt.first_event = call.clock.now()
+        return call, attempt, request
+
+    def after(self, kept: _Kept, reply: Reply) -> None:
+        """Writes into the reply what it does not know itself, and ends the attempt with it."""
+        call, attempt, request = kept
+        if not isinstance(reply, Reply):
+            raise _no_reply(self.route, reply)
+        attempt.first_event = now = call.clock.now()
         reply.attempts = call.attempts
         if request.changes:
             reply.changes = {**request.changes, **reply.changes}
@@ -75,9 +77,15 @@ class Count(Layer):
 
         if reply.outcome is None:
             reply.on_end(partial(_settle, call, attempt))
+        elif reply.outcome is _OK and call.prices is None and not call.observers:  # `_settle` at hand: by far the most
+            attempt.usage, attempt.ended, attempt.outcome = reply.usage, now, "ok"
         else:
             _settle(call, attempt, reply)
-        return reply
+
+    def failed(self, kept: _Kept, error: BaseException) -> None:
+        """Ends the attempt with the error."""
+        call, attempt, _ = kept
+        _end(call, attempt, error)
 
 
 def _settle(call: Call, attempt: Attempt, reply: Reply) -> None:

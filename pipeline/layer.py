@@ -28,8 +28,10 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, overload
 
+from .around import Piece, pieces
 from .async_reply import AsyncReply
 from .call import Call
 from .reply import Reply
@@ -202,30 +204,79 @@ class _Driven(Through):
 
 
 class Bound(_Driven):
-    """A layer around a handler, driven in the calling thread."""
+    """A layer around a handler, driven in the calling thread.
 
-    __slots__ = ()
+    Where it and those further in are in pieces (see `around.py`), all of them are driven from here, in one loop.
+    """
+
+    __slots__ = ("_last", "_pieces")
+
+    def __init__(self, layer: Layer, handler: Any) -> None:
+        super().__init__(layer, handler)
+        self._pieces: tuple[Piece, ...] = pieces(self.name, self.running, handler)
+        self._last: Any = handler  # where the loop sends the request
+        if self._pieces and type(handler) is Bound and handler._pieces:
+            self._pieces += handler._pieces
+            self._last = handler._last
 
     def __call__(self, request: Request) -> Reply:
         """Runs the layer for one request."""
-        if request.off and self.name in request.off:
-            return self.handler(request)  # type: ignore[no-any-return]
         if request._call is None:
             request = request.under(Call())
-        handler = self.handler
-        steps = self._handle(request)
+        if not self._pieces:
+            if request.off and self.name in request.off:
+                return self.handler(request)  # type: ignore[no-any-return]
+            return drive(self._handle(request), self.handler, request)
+        off = request.off
+        entered: list[tuple[Piece, Any]] = []  # what is to hear of the end, outside in
         try:
-            effect = next(steps)
-            if effect is request:  # most layers send on what they were given, once: the first turn of `drive`, at hand
-                try:
-                    result = handler(request)
-                except BaseException as error:  # noqa: BLE001 - as in `drive`
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(result)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        return _driven(steps, handler, request, effect)
+            for piece in self._pieces:
+                name, before, _, _, inner = piece
+                if off and name in off:
+                    continue
+                kept = before(request)
+                if kept is None:
+                    continue
+                if kept.__class__ is GeneratorType:
+                    reply = drive(kept, inner, request)
+                    break
+                entered.append((piece, kept))
+            else:
+                reply = self._last(request)
+            while entered:
+                (_, _, after, _, _), kept = entered[-1]
+                if after is not None:
+                    after(kept, reply)
+                del entered[-1]
+            return reply
+        except BaseException as raised:  # noqa: BLE001 - the layers must see everything, to release what they hold
+            error = raised
+        try:  # outside the block above, so that no error of a further try has this one as its context
+            return _outward(entered, error, request)
+        finally:  # the error's traceback has this frame, which must not have the error
+            del error
+
+
+def _outward(entered: list[tuple[Piece, Any]], error: BaseException | None, request: Request) -> Reply:
+    """Tells the layers of a failure, inside out; once one of them has a reply, the others hear of that."""
+    reply: Any = None
+    try:
+        while entered:
+            (_, _, after, failed, inner), kept = entered[-1]
+            try:
+                if error is None and after is not None:
+                    after(kept, reply)
+                del entered[-1]
+                if error is not None and failed is not None and (steps := failed(kept, error)) is not None:
+                    error = None
+                    reply = drive(steps, inner, request)
+            except BaseException as raised:  # noqa: BLE001 - as above
+                error = raised
+        if error is not None:
+            raise error
+        return reply  # type: ignore[no-any-return]
+    finally:
+        del error
 
 
 def drive(steps: Steps, handler: Any, request: Request) -> Reply:
@@ -238,22 +289,15 @@ def drive(steps: Steps, handler: Any, request: Request) -> Reply:
     """
     try:
         effect = next(steps)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-    return _driven(steps, handler, request, effect)
-
-
-def _driven(steps: Steps, handler: Any, request: Request, effect: Effect) -> Reply:
-    """As `drive`, from the first effect on."""
-    result: Any
-    try:
+        result: Any
         while True:
             try:
                 kind = type(effect)
                 if kind is Request:
                     result = handler(effect if effect._call is not None else _joined(effect, request))  # type: ignore[union-attr]
                 elif kind is Via:
-                    result = effect.route(_joined(effect.request, request))  # type: ignore[union-attr]
+                    sent = effect.request  # type: ignore[union-attr]
+                    result = effect.route(sent if sent._call is not None else _joined(sent, request))  # type: ignore[union-attr]
                 elif kind is Within:
                     with effect.manager:  # type: ignore[union-attr]
                         result = handler(_joined(effect.request, request))  # type: ignore[union-attr]

@@ -14,7 +14,15 @@ __all__ = ["Message", "Request"]
 Message = Mapping[str, Any]
 """An OpenAI-shaped message: `{"role": "user", "content": "..."}`; what users already have."""
 
+_new = object.__new__
 _NOTHING: Mapping[str, Any] = {}
+
+
+class _NotUnderWay:
+    """What a request has in place of its call until somebody drives it; then the call itself stands before it."""
+
+    def __get__(self, request: Request | None, owner: type[Request]) -> Call:
+        raise RuntimeError("this Request is not under way: a Stack, or a layer's driver, gives it a Call")
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -32,6 +40,10 @@ class Request:
         native: what a protected client was called with, for the routes that call clients like it; None for all other
             requests. If its `alone` is true, the rest of the request only describes it, and no other route can answer.
 
+    Attributes:
+        call: the ledger of the logical call that this request belongs to; whoever drives the first layer sets it, and
+            before that there is a RuntimeError.
+
     Raises:
         TypeError: if the model is not a string, or the messages are not a prompt or mappings with a role.
         ValueError: if the model is empty, or there is no message.
@@ -46,6 +58,7 @@ class Request:
     path: str
     _call: Call | None
     native: Any
+    call = _NotUnderWay()  # no property, which every layer of every call would wait for
 
     def __init__(
         self,
@@ -73,13 +86,8 @@ class Request:
             _call=_call,
             native=native,
         )
-
-    @property
-    def call(self) -> Call:
-        """The ledger of the logical call that this request belongs to; whoever drives the first layer sets it."""
-        if self._call is None:
-            raise RuntimeError("this Request is not under way: a Stack, or a layer's driver, gives it a Call")
-        return self._call
+        if _call is not None:
+            vars(self)["call"] = _call
 
     @property
     def under_way(self) -> bool:
@@ -88,11 +96,14 @@ class Request:
 
     def under(self, call: Call, off: frozenset[str] = frozenset(), path: str = "") -> Request:
         """The same request as part of `call`, with the layers named in `off` switched off as well."""
-        twin = self._with(_call=call)
+        twin = _new(type(self))  # `_with` at hand: every call passes here
+        known = twin.__dict__
+        known.update(self.__dict__)
+        known["_call"] = known["call"] = call
         if off:
-            vars(twin)["off"] = self.off | off
+            known["off"] = self.off | off
         if path:
-            vars(twin)["path"] = path
+            known["path"] = path
         return twin
 
     def on(self, route: str) -> Request:
@@ -125,9 +136,10 @@ class Request:
         return made
 
     def _with(self, **fields: Any) -> Request:
-        twin = object.__new__(type(self))
-        vars(twin).update(vars(self))
-        vars(twin).update(fields)
+        twin = _new(type(self))
+        known = twin.__dict__
+        known.update(self.__dict__)
+        known.update(fields)
         return twin
 
     # Never the prompt, never a parameter's value: reprs end up in logs.

@@ -14,7 +14,7 @@ from .layer import Steps, adrive, drive
 from .needs import check_needs
 from .reply import Reply
 from .request import Request
-from .through import Through, leaves_of, told_by
+from .through import Through, check_of, leaves_of, told_by
 
 __all__ = ["AsyncRouter", "Route", "Router", "found_by", "label"]
 
@@ -42,6 +42,9 @@ class Route:
             Claude up to 4.6 does, llama.cpp, and some models at OpenRouter; others answer anew. Of a router: whether
             all of its routes do.
 
+    Attributes:
+        leaf_count: how many leaf routes it stands for: 1, or those of the router or Stack that it leads to.
+
     Raises:
         ValueError: if the name is empty, a parameter is both dropped and renamed, the window is not positive, or
             a word in `lacks` is unknown.
@@ -57,6 +60,9 @@ class Route:
     window: int | None = None
     lacks: Collection[str] = frozenset()
     continues: bool = False
+    leaf_count: int = field(init=False, repr=False, compare=False)
+    _as_is: bool = field(init=False, repr=False, compare=False)
+    _check: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -86,6 +92,11 @@ class Route:
         object.__setattr__(self, "drop", frozenset(self.drop))
         lacks = check_needs(f"Route({self.name!r}, lacks=...)", self.lacks)
         object.__setattr__(self, "lacks", lacks | told_by(self.handler, "lacks", frozenset()))
+        # What every call would ask again.
+        object.__setattr__(self, "leaf_count", leaves_of(self.handler))
+        object.__setattr__(self, "_check", check_of(self.handler))
+        as_is = not (self.model or self.models or self.params or self.drop or self.rename)
+        object.__setattr__(self, "_as_is", as_is)
 
     def adapt(self, request: Request) -> Request:
         """The request as this route sends it: its model, its parameters, and what was changed."""
@@ -112,13 +123,11 @@ class Route:
 
     def __call__(self, request: Request) -> Any:
         """Sends the request, as this route sees it, to the handler."""
-        return self.handler(self.adapt(request))
+        return self.handler(request if self._as_is else self.adapt(request))
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What this route would refuse, each problem with the route's name."""
-        check = getattr(self.handler, "check", None)
-        problems = () if check is None else check(self.adapt(request))
-        if not problems:
+        if self._check is None or not (problems := self._check(self.adapt(request))):
             return ()
         return tuple(
             dataclasses.replace(problem, route=f"{self.name}/{problem.route}" if problem.route else self.name)
@@ -129,11 +138,6 @@ class Route:
         """The same route with a changed leaf; in a nested router, with every leaf changed. `path` is its own."""
         handler = self.handler.map(change, path) if isinstance(self.handler, Router) else change(self)
         return dataclasses.replace(self, handler=handler)
-
-    @property
-    def leaf_count(self) -> int:
-        """How many leaf routes it stands for: 1, or those of the router or Stack that it leads to."""
-        return leaves_of(self.handler)
 
 
 class Router:
@@ -254,7 +258,8 @@ def found_by(routes: Iterable[Route], request: Request) -> tuple[Problem, ...]:
     """What these routes would refuse, all of them."""
     problems: tuple[Problem, ...] = ()
     for route in routes:
-        problems += route.check(request)
+        if route._check is not None:
+            problems += route.check(request)
     return problems
 
 

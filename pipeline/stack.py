@@ -150,11 +150,12 @@ class _Folded:
     # -- one call ------------------------------------------------------------------------------------------
 
     def _begin(self, request: Request) -> Request:
-        if request._call is None:
-            return request.under(Call(self.clock, self.cap, self.observers), self._off)
-        if self._off:  # this stack is a route of another: it joins the call that it finds
-            return request.under(request._call, self._off)
-        return request
+        call = request._call
+        if call is None:
+            call = Call(self.clock, self.cap, self.observers)
+        elif not self._off:  # this stack is a route of another: it joins the call that it finds
+            return request
+        return request.under(call, self._off)
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What is wrong with the request, as every route that it could take sees it; nothing is sent."""

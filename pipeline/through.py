@@ -13,7 +13,7 @@ from .errors import Problem
 from .request import Request
 from .timeouts import Timeouts
 
-__all__ = ["Through", "inward", "leaves_of", "told_by"]
+__all__ = ["Through", "check_of", "inward", "leaves_of", "told_by"]
 
 T = TypeVar("T")
 
@@ -34,8 +34,7 @@ class Through:
 
     def __init__(self, handler: Any, name: str = "", route: str = "", provider: str = "") -> None:
         self.handler = handler
-        # That of the leaf: however many stand around it, it is asked at once.
-        self._check: Any = handler._check if isinstance(handler, Through) else getattr(handler, "check", None)
+        self._check: Any = check_of(handler)
         self.name = name
         self.route = route or told_by(handler, "route", "")
         self.provider = provider or told_by(handler, "provider", "")
@@ -57,6 +56,11 @@ def told_by(handler: Any, name: str, default: T, kind: type | None = None) -> T:
 def leaves_of(handler: Any) -> int:
     """How many leaf routes a handler stands for; 1 unless it knows better."""
     return told_by(handler, "leaf_count", 1)
+
+
+def check_of(handler: Any) -> Any:
+    """The `check` of a handler, or None: that of the leaf itself, however many layers stand around it."""
+    return handler._check if isinstance(handler, Through) else getattr(handler, "check", None)
 
 
 def inward(handler: Any) -> Iterator[Any]:
