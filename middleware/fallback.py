@@ -27,6 +27,7 @@ from ..pipeline import (
     Steps,
     Via,
 )
+from ..pipeline.layer import drive
 from ..pipeline.needs import check_needs, needs_of
 from ..pipeline.router import found_by
 from .resuming import Answer, MidStream, Walk, check_mid_stream, resumable
@@ -101,27 +102,57 @@ class Fallback(Router):
 
     def handle(self, request: Request) -> Steps:
         """Sends the request along one route after another until one answers."""
-        walk = self._walk(request)
+        walk = self._walk(request, self._ordered(request))
         if self.mid_stream == "raise":
             return walk  # type: ignore[return-value]  # then it hands over nothing, and returns its reply
         return resumable(walk, request, self.mid_stream)
 
-    def _walk(self, request: Request) -> Walk:
+    def __call__(self, request: Request) -> Reply:
+        """Runs the router for one request in the calling thread; the walk begins only if the first route fails."""
+        if self.mid_stream != "raise" or not request.under_way:
+            return super().__call__(request)
+        call, waiting = request.call, self._ordered(request)
+        outside, route = call.routes_left, waiting[0]
+        for other in waiting[1:]:
+            call.routes_left += other.leaf_count
+        over, steps = self.strategy.began(route), None
+        try:  # as in the walk
+            reply: Reply = route(request)
+            self._learn(route, request, reply)
+            if over is not None:
+                reply.on_end(partial(_ignoring, over))
+                over = None
+            return reply
+        except ProviderError as error:
+            steps = self._walk(request, waiting, error)
+        finally:
+            call.routes_left, call.forced = outside, call.forced and steps is not None
+            if over is not None:
+                over()
+        return drive(steps, None, request)  # type: ignore[arg-type]
+
+    def _ordered(self, request: Request) -> list[Route]:
+        waiting = list(self.strategy.order(self._able(request), request))
+        if not waiting:
+            raise InvalidRequest(self._unable(request), reason="unsupported_feature")
+        return waiting
+
+    def _walk(self, request: Request, waiting: list[Route], lost: ProviderError | None = None) -> Walk:
+        """Walks along the routes that wait; `lost` is what the first of them has failed with already, if it has."""
         call = request.call
         outside = call.routes_left
         failed: dict[str, ProviderError] = {}
         reply: Any
-        waiting = list(self.strategy.order(self._able(request), request))
-        if not waiting:
-            raise InvalidRequest(self._unable(request), reason="unsupported_feature")
         try:
             while True:
                 route, reply = waiting.pop(0), None
                 call.routes_left = outside
                 for other in waiting:
                     call.routes_left += other.leaf_count
-                over = self.strategy.began(route)
+                over = self.strategy.began(route) if lost is None else None
                 try:
+                    if lost is not None:
+                        raise lost
                     reply = yield Via(route, request)
                     self._learn(route, request, reply)
                     if over is not None:
@@ -134,6 +165,7 @@ class Fallback(Router):
                         yield Answer(self._place(route, request), reply)  # what it breaks off with is raised here
                     return reply  # type: ignore[no-any-return]
                 except ProviderError as error:
+                    lost = None
                     if reply is None and self.strategy.learns and not isinstance(error, RouteRefused):
                         self.strategy.failed(route, error, request)
                     elif reply is not None and self.mid_stream == "continue":

@@ -8,14 +8,14 @@ more. Such a layer says so in three pieces:
     failed(kept, error)    when an error came  -> None, or the steps of what it does about it
 
 `handle` is made of them here, so that asyncio's driver, and a test that drives by hand, see a layer like any other. The
-driver for threads calls the pieces of one layer after the other itself, and needs no generator for any of them: a
-layer then costs a tenth of a microsecond where a generator costs one.
+driver for threads calls the pieces itself, and needs no generator for a call that goes well, which would take it longer
+than most layers do.
 """
 
 from __future__ import annotations
 
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .reply import Reply
     from .request import Request
 
-__all__ = ["Around", "Piece", "pieces"]
+__all__ = ["Around", "pieces"]
 
 
 class Around:
@@ -69,27 +69,17 @@ class Around:
         return (yield from steps)  # outside the block, which would keep the error as long
 
 
-class Piece(NamedTuple):
-    """The pieces of one layer as the driver calls them; None for what was left out."""
-
-    name: str
-    before: Callable[[Request], Any]
-    after: Callable[[Any, Reply], None] | None
-    failed: Callable[[Any, BaseException], Steps | None] | None
-    handler: Any
+Pieces: TypeAlias = "tuple[Callable[..., Any] | None, Callable[..., None] | None, Callable[..., Steps | None] | None]"
 
 
-def pieces(name: str, running: Any, handler: Any) -> tuple[Piece, ...]:
-    """Those of a running half that is in pieces, as one Piece; none of any other.
+def pieces(running: Any) -> Pieces:
+    """What a driver calls in place of `handle`: before, after and failed, None for what was left out.
 
-    Args:
-        name: of the layer.
-        running: its running half.
-        handler: what is further in.
+    Without the first, the running half is not made of pieces, or has a `handle` of its own.
     """
     kind = type(running)
-    if not isinstance(running, Around) or kind.handle is not Around.handle:  # then `handle` is what it does
-        return ()
+    if not isinstance(running, Around) or kind.handle is not Around.handle:
+        return None, None, None
     after = None if kind.after is Around.after else running.after
     failed = None if kind.failed is Around.failed else running.failed
-    return (Piece(name, running.before, after, failed, handler),)
+    return running.before, after, failed

@@ -31,12 +31,12 @@ from functools import partial
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, overload
 
-from .around import Piece, pieces
+from .around import pieces
 from .async_reply import AsyncReply
 from .call import Call
 from .reply import Reply
 from .request import Request
-from .through import Through
+from .through import Through, direct
 
 if TYPE_CHECKING:
     from .router import Route
@@ -204,79 +204,38 @@ class _Driven(Through):
 
 
 class Bound(_Driven):
-    """A layer around a handler, driven in the calling thread.
+    """A layer around a handler, driven in the calling thread; by its pieces, if it is made of them (`around.py`)."""
 
-    Where it and those further in are in pieces (see `around.py`), all of them are driven from here, in one loop.
-    """
-
-    __slots__ = ("_last", "_pieces")
+    __slots__ = ("_after", "_before", "_failed", "_inner")
 
     def __init__(self, layer: Layer, handler: Any) -> None:
         super().__init__(layer, handler)
-        self._pieces: tuple[Piece, ...] = pieces(self.name, self.running, handler)
-        self._last: Any = handler  # where the loop sends the request
-        if self._pieces and type(handler) is Bound and handler._pieces:
-            self._pieces += handler._pieces
-            self._last = handler._last
+        self._before, self._after, self._failed = pieces(self.running)
+        self._inner: Any = direct(handler)
 
     def __call__(self, request: Request) -> Reply:
         """Runs the layer for one request."""
+        if request.off and self.name in request.off:
+            return self._inner(request)  # type: ignore[no-any-return]
         if request._call is None:
             request = request.under(Call())
-        if not self._pieces:
-            if request.off and self.name in request.off:
-                return self.handler(request)  # type: ignore[no-any-return]
+        if self._before is None:
             return drive(self._handle(request), self.handler, request)
-        off = request.off
-        entered: list[tuple[Piece, Any]] = []  # what is to hear of the end, outside in
+        kept = self._before(request)  # from here on as `Around.handle`
+        if kept is None:
+            return self._inner(request)  # type: ignore[no-any-return]
+        if kept.__class__ is GeneratorType:
+            return drive(kept, self.handler, request)
         try:
-            for piece in self._pieces:
-                name, before, _, _, inner = piece
-                if off and name in off:
-                    continue
-                kept = before(request)
-                if kept is None:
-                    continue
-                if kept.__class__ is GeneratorType:
-                    reply = drive(kept, inner, request)
-                    break
-                entered.append((piece, kept))
-            else:
-                reply = self._last(request)
-            while entered:
-                (_, _, after, _, _), kept = entered[-1]
-                if after is not None:
-                    after(kept, reply)
-                del entered[-1]
+            reply: Reply = self._inner(request)
+            if self._after is not None:
+                self._after(kept, reply)
             return reply
-        except BaseException as raised:  # noqa: BLE001 - the layers must see everything, to release what they hold
-            error = raised
-        try:  # outside the block above, so that no error of a further try has this one as its context
-            return _outward(entered, error, request)
-        finally:  # the error's traceback has this frame, which must not have the error
-            del error
-
-
-def _outward(entered: list[tuple[Piece, Any]], error: BaseException | None, request: Request) -> Reply:
-    """Tells the layers of a failure, inside out; once one of them has a reply, the others hear of that."""
-    reply: Any = None
-    try:
-        while entered:
-            (_, _, after, failed, inner), kept = entered[-1]
-            try:
-                if error is None and after is not None:
-                    after(kept, reply)
-                del entered[-1]
-                if error is not None and failed is not None and (steps := failed(kept, error)) is not None:
-                    error = None
-                    reply = drive(steps, inner, request)
-            except BaseException as raised:  # noqa: BLE001 - as above
-                error = raised
-        if error is not None:
-            raise error
-        return reply  # type: ignore[no-any-return]
-    finally:
-        del error
+        except BaseException as error:
+            steps = self._failed(kept, error) if self._failed is not None else None
+            if steps is None:
+                raise
+        return drive(steps, self.handler, request)
 
 
 def drive(steps: Steps, handler: Any, request: Request) -> Reply:

@@ -14,7 +14,7 @@ from .layer import Steps, adrive, drive
 from .needs import check_needs
 from .reply import Reply
 from .request import Request
-from .through import Through, check_of, leaves_of, told_by
+from .through import Through, check_of, direct, leaves_of, told_by
 
 __all__ = ["AsyncRouter", "Route", "Router", "found_by", "label"]
 
@@ -63,6 +63,7 @@ class Route:
     leaf_count: int = field(init=False, repr=False, compare=False)
     _as_is: bool = field(init=False, repr=False, compare=False)
     _check: Any = field(init=False, repr=False, compare=False)
+    _send: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -97,6 +98,7 @@ class Route:
         object.__setattr__(self, "_check", check_of(self.handler))
         as_is = not (self.model or self.models or self.params or self.drop or self.rename)
         object.__setattr__(self, "_as_is", as_is)
+        object.__setattr__(self, "_send", direct(self.handler))
 
     def adapt(self, request: Request) -> Request:
         """The request as this route sends it: its model, its parameters, and what was changed."""
@@ -123,7 +125,7 @@ class Route:
 
     def __call__(self, request: Request) -> Any:
         """Sends the request, as this route sees it, to the handler."""
-        return self.handler(request if self._as_is else self.adapt(request))
+        return self._send(request if self._as_is else self.adapt(request))
 
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What this route would refuse, each problem with the route's name."""

@@ -32,7 +32,7 @@ from .plain import Nested, Plain
 from .reply import Reply
 from .request import Request
 from .router import AsyncRouter, Route, Router, label
-from .through import inward, leaves_of
+from .through import direct, inward, leaves_of
 from .watching import Watcher
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class _Folded:
         self.observers: tuple[Observer, ...] = tuple(observers)
         self._off: frozenset[str] = frozenset()
         self._entry: Any = self._fold(handler)
+        self._enter: Any = direct(self._entry)
         named = os.environ.get("MAINSTAY_DISABLE", "")
         for name in filter(None, (part.strip() for part in named.split(","))):
             try:
@@ -404,7 +405,7 @@ class Stack(_Folded, Closing):
         """
         request = self._begin(request)
         try:
-            reply: Reply = self._entry(request)
+            reply: Reply = self._enter(request)
         except ProviderError as error:
             error.attempts = error.attempts or request.call.attempts
             raise
@@ -443,7 +444,7 @@ class AsyncStack(_Folded, AsyncClosing):
         """
         request = self._begin(request)
         try:
-            reply = self._entry(request)
+            reply = self._enter(request)
             return AsyncReply.of(await reply if hasattr(reply, "__await__") else reply)
         except ProviderError as error:
             error.attempts = error.attempts or request.call.attempts

@@ -7,13 +7,14 @@ for the stack, whatever attributes it may have: it is never looked into.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MethodType
 from typing import Any, TypeVar
 
 from .errors import Problem
 from .request import Request
 from .timeouts import Timeouts
 
-__all__ = ["Through", "check_of", "inward", "leaves_of", "told_by"]
+__all__ = ["Through", "check_of", "direct", "inward", "leaves_of", "told_by"]
 
 T = TypeVar("T")
 
@@ -61,6 +62,11 @@ def leaves_of(handler: Any) -> int:
 def check_of(handler: Any) -> Any:
     """The `check` of a handler, or None: that of the leaf itself, however many layers stand around it."""
     return handler._check if isinstance(handler, Through) else getattr(handler, "check", None)
+
+
+def direct(handler: Any) -> Any:
+    """What to call in place of a handler: of an object, its method, which Python would look up anew for each call."""
+    return handler.__call__ if callable(handler) and isinstance(handler.__call__, MethodType) else handler
 
 
 def inward(handler: Any) -> Iterator[Any]:
