@@ -28,6 +28,7 @@ from ..pipeline import (
     Via,
 )
 from ..pipeline.layer import drive
+from ..pipeline.longest import Longest
 from ..pipeline.needs import check_needs, needs_of
 from ..pipeline.router import found_by
 from .resuming import Answer, MidStream, Walk, check_mid_stream, resumable
@@ -60,9 +61,10 @@ class Fallback(Router):
         needs: what every request needs, of "tools", "images" and "json_schema": a route that lacks it is refused here
             and now, and not on the day on which all others are down.
         window: tokens that every route must have room for, as far as its own `window` is known.
-        mid_stream: what to do when a stream breaks off after its first token: "raise" the error, "restart" the answer
-            on another route, or "continue" it on one that `continues`. See `resuming.py` for what that means, and
-            when the error is raised all the same.
+        mid_stream: what to do when a stream breaks off after its first token: "raise" the error, "restart" the answer,
+            or "continue" it on a route that `continues`. Other routes go first; then, as long as the call has attempts,
+            that which broke off goes again. See `resuming.py` for what that means, and when the error is raised all
+            the same.
 
     Raises:
         ValueError: if there is no route, two have the same name, the strategy does not fit them, one of them lacks
@@ -168,12 +170,15 @@ class Fallback(Router):
                     lost = None
                     if reply is None and self.strategy.learns and not isinstance(error, RouteRefused):
                         self.strategy.failed(route, error, request)
-                    elif reply is not None and self.mid_stream == "continue":
-                        waiting = [other for other in waiting if other.continues]
+                    elif reply is not None:
+                        if not outside and _may_begin_anew(error):
+                            waiting.append(route)  # it had answered; others go first, here and further out
+                        if self.mid_stream == "continue":
+                            waiting = [other for other in waiting if other.continues]
                     reply = None  # it has the error, whose traceback has this frame
                     waiting = self._after(route, request, error, waiting, failed)
                     if not waiting:
-                        raise
+                        raise failed[route.name]  # noqa: B904 - the error itself, or what a refusal came after
                 finally:
                     call.routes_left = outside
                     if over is not None:
@@ -199,6 +204,10 @@ class Fallback(Router):
         twin = super().rehearsal(routes)
         twin.strategy = InOrder()
         return twin
+
+    def longest(self, inner: Longest, stream: bool) -> Longest:
+        """A stream that broke off may go again as long as the call has attempts; all that is after its first event."""
+        return inner.endless() if stream and self.mid_stream != "raise" else inner
 
     def why_not(self, error: ProviderError, call: Call) -> str:
         """Why an error does not make it move on."""
@@ -248,7 +257,8 @@ class Fallback(Router):
         """
         call, here = request.call, self._place(route, request)
         error.route = error.route or here
-        failed[route.name] = error
+        if not (isinstance(error, RouteRefused) and route.name in failed):  # that with which it had failed says more
+            failed[route.name] = error
         if call.is_over(error):
             return []
         eligible = self._eligible(route, error, waiting)
@@ -256,11 +266,12 @@ class Fallback(Router):
             if not call.fits(0):
                 raise call.too_late() from error
             if call.attempts_left > 0:
-                call.emit(FellBack(here, self._place(eligible[0], request), error))
+                if eligible[0] is not route:
+                    call.emit(FellBack(here, self._place(eligible[0], request), error))
                 return eligible
             call.spent = True
             originals = [one for one in failed.values() if not isinstance(one, RouteRefused)]
-            if not originals or originals[-1] is error:
+            if not originals or error in originals:
                 return []
             raise originals.pop()
         if self.panic and not (waiting or call.forced) and (last := self._last_resort(call, failed)) is not None:
@@ -296,6 +307,12 @@ class Fallback(Router):
             window = route.window
             return [other for other in waiting if window and other.window and other.window > window]
         return waiting
+
+
+def _may_begin_anew(error: ProviderError) -> bool:
+    """Whether a route whose stream broke off with it may be asked again at once: nobody waits in mid-stream."""
+    passing = error.error_class is ErrorClass.UNAVAILABLE and not error.retry_after
+    return passing and error.retry is not False
 
 
 def _broke(strategy: Strategy, route: Route, request: Request, reply: Reply) -> None:

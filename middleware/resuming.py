@@ -7,7 +7,10 @@
 
 Whatever is done is told in the chunk, and in the reply's `changes["stream"]`. The walk along the routes goes on as
 after any failure: the loss is raised in it where it handed the answer over, so the same eligibility, deadline and cap
-hold.
+hold. There is one difference: a route that broke off after its first token has answered, so it may well do so again. It
+goes to the end of the routes that wait, and so the next route may be the same one, if the error's class may be repeated
+as long as tries are left and needs no wait (UNAVAILABLE, without a Retry-After), and no router further out has other
+routes to try.
 
 The error is raised in every mode once a fragment of a tool call was handed on, for somebody may have begun to act on
 it; and when the finish reason has come. With "continue" also where there is no text to go on with (nothing but
@@ -63,7 +66,7 @@ def check_mid_stream(mode: MidStream, routes: Sequence[Route]) -> MidStream:
 
 
 def resumable(walk: Walk, request: Request, mode: MidStream) -> Steps:
-    """The steps to the first answer; it goes on with another route's when it breaks off."""
+    """The steps to the first answer; it goes on with the next one when it breaks off."""
     answer: Any = yield from _to_the_next(walk, None, request)
     if answer.reply.outcome is not None:  # whole: nothing can break off any more
         return answer.reply  # type: ignore[no-any-return]

@@ -71,7 +71,7 @@ class Chunk:
         reasoning_details: whole pieces of reasoning as the provider wants them back, with their signatures.
         restarted: what came before this chunk is void, and the answer begins anew with it; why, in words. "" in any
             stream for which nobody asked for that.
-        continued: another route goes on from here with the same answer; why, in words. "" as above.
+        continued: the next route goes on from here with the same answer; why, in words. "" as above.
     """
 
     text: str = ""

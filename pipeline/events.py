@@ -115,7 +115,7 @@ class StreamBroke:
 
 @dataclass(frozen=True, slots=True)
 class StreamResumed:
-    """What broke off on one route goes on on another; `mode` is "restart" or "continue"."""
+    """What broke off on one route goes on on another, or on the same again; `mode` is "restart" or "continue"."""
 
     origin: str
     target: str

@@ -75,7 +75,9 @@ def request_explained(stack: _Folded, request: Request) -> RequestExplained:
     else:
         why = longest.because or f"tries of up to {each:g} s each, and the waits between them"
     allowed = "the tries of all routes together"
-    if longest.tries > stack.cap:
+    if math.isinf(longest.tries):
+        allowed = "the cap of the call: a stream that breaks off may go again"
+    elif longest.tries > stack.cap:
         allowed = f"the cap of the call; without it there would be {longest.tries}"
     return RequestExplained(
         model=request.model,
@@ -107,7 +109,9 @@ class _Walk:
     def longest(self, handler: Any, off: frozenset[str], others: bool) -> Longest:
         """The worst case of a handler; `others`: whether other routes are left."""
         if isinstance(handler, Router):
-            return self._of_routes(handler, off, others)
+            routes = self._of_routes(handler, off, others)
+            again: Any = getattr(handler, "longest", None)
+            return routes if again is None else again(routes, self._request.stream)
         if isinstance(handler, Nested):
             return self.longest(handler.handler._entry, off | handler.handler._off, others)
         if isinstance(handler, (Bound, AsyncBound)) and handler.layer.kind == "count":
@@ -184,8 +188,8 @@ class _Walk:
             state=shot["state"],
             admits_in=None if until is None or until <= self._now else until - self._now,
             lacks=place.lacks,
-            tries=self.longest(handler, place.off, True).tries,
-            tries_last=self.longest(handler, place.off, False).tries,
+            tries=int(self.longest(handler, place.off, True).tries),
+            tries_last=int(self.longest(handler, place.off, False).tries),
             seconds=None if math.isinf(seconds) else seconds,
         )
 

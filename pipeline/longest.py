@@ -6,6 +6,7 @@ that if only so many requests are allowed, the sum of the first ones is a bound 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -19,14 +20,14 @@ class Longest:
     Args:
         requests: seconds of each request that may be made; `inf` where nothing ends it.
         cap: how many the call may make in all, 1 or more; those beyond it are left out.
-        tries: how many there may be as far as the layers are concerned, the cap aside.
+        tries: how many there may be as far as the layers are concerned, the cap aside; `inf` if no layer ends them.
         refuses: whether something further in may refuse a try at once, without a request.
         because: what ends it before its requests do, in words; "" if nothing does.
     """
 
     requests: tuple[float, ...]
     cap: int
-    tries: int = 1
+    tries: float = 1
     refuses: bool = False
     because: str = ""
 
@@ -62,6 +63,12 @@ class Longest:
         again = (first + wait, *rest) * (min(times, self.cap) - 1)
         refused = wait if self.refuses and times > 1 else 0.0
         return Longest((first + refused, *rest, *again), self.cap, times * self.tries, self.refuses)
+
+    def endless(self) -> Longest:
+        """This, and then more that take no time here until only the cap ends it."""
+        if not self.requests:
+            return self
+        return replace(self, requests=self.requests + (0.0,) * self.cap, tries=math.inf)
 
     def within(self, seconds: float) -> Longest:
         """This, but no longer than so many seconds in all."""

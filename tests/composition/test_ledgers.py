@@ -60,7 +60,7 @@ def entry(kit: Any, clock: VirtualClock, fault: Any) -> Any:
 class Run:
     """One world's run of a script, and everything that was written down on the way."""
 
-    def __init__(self, kit: Any, world: Any, tracing: Any, script: Any, end: str, windows: bool) -> None:
+    def __init__(self, kit: Any, world: Any, tracing: Any, script: Any, end: str, windows: bool, mode: Any) -> None:
         tracing.exporter.clear()
         clock = VirtualClock()
         self.lines = CapturingLogger()
@@ -78,9 +78,10 @@ class Run:
             Trace(tracing.provider),
         ]
         routes = [
-            Route(f"r{number}", leaf, window=number + 1 if windows else None) for number, leaf in enumerate(self.leaves)
+            Route(f"r{number}", leaf, window=number + 1 if windows else None, continues=True)
+            for number, leaf in enumerate(self.leaves)
         ]
-        router = Fallback(*routes, content_filter=windows)
+        router = Fallback(*routes, content_filter=windows, mid_stream=mode)
         stack = world.stack(layers, router, clock=clock, observers=[health, self.heard.append])
         self.cap = stack.cap
         self.results: list[Any] = []
@@ -112,13 +113,13 @@ class Run:
 
 # The SDK's exporter is emptied for each example, so the fixture may be shared.
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(script=SCRIPTS, end=ENDS, windows=st.booleans())
+@given(script=SCRIPTS, end=ENDS, windows=st.booleans(), mode=st.sampled_from(["raise", "restart", "continue"]))
 def test_attempts_are_calls_are_spans_are_lines_and_both_worlds_agree(
-    kit: Any, tracing: Any, script: Any, end: str, windows: bool
+    kit: Any, tracing: Any, script: Any, end: str, windows: bool, mode: str
 ) -> None:
     told = []
     for world in (kit.Threads, kit.Loop):
-        run = Run(kit, world, tracing, script, end, windows)
+        run = Run(kit, world, tracing, script, end, windows, mode)
         calls = sum(leaf.calls for leaf in run.leaves)
         assert calls == run.count(AttemptStarted) == run.count(AttemptEnded) == run.attempt_spans
         assert sum(call.args == ("attempt",) for call in run.lines.calls) == calls

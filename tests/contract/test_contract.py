@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from mainstay.pipeline import Layer, Reply
 from mainstay.pipeline.testing import Check, ContractBroken, contract
-from support.layers import checks
+from support.layers import FLEET, checks
 
 CHECKS = checks()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fleet_is_closed() -> Iterator[None]:
+    """Ends the thread that a fleet's circuits have for all their stacks."""
+    yield
+    FLEET.close()
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)

@@ -26,10 +26,12 @@ from mainstay.pipeline import (
     Route,
     Stack,
     Timeouts,
+    TruncatedStream,
     Unavailable,
     VirtualClock,
 )
 from support.explaining import Leaf, errors, stacks
+from support.resuming import broken
 
 ASK = Request("gpt-4o", "hello")
 
@@ -79,6 +81,22 @@ def test_the_worst_case_is_reached(count: int) -> None:
     assert worst.requests_because.startswith("the cap" if count > 2 else "the tries")
     if count < 3:  # beyond, the routes share the cap, and the last one gets a single try
         assert clock.now() - begun == worst.seconds
+
+
+@pytest.mark.parametrize("mode", ["restart", "continue"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_stream_that_may_go_again_may_do_so_until_the_cap(kit: Any, mode: Any, count: int) -> None:
+    leaves = [kit.Leaf(broken(kit, "one")) for _ in range(count)]
+    routes = [Route(f"r{number}", leaf, continues=True) for number, leaf in enumerate(leaves)]
+    stack = Stack([Retry(attempts=1, attempts_before_others=1)], Fallback(*routes, mid_stream=mode), cap=5)
+    once, again = stack.explain(ASK), stack.explain(ASK.replace(stream=True))
+    assert (once.requests, once.requests_because) == (count, "the tries of all routes together")
+    assert (again.requests, again.seconds) == (5, once.seconds)
+    assert again.requests_because == "the cap of the call: a stream that breaks off may go again"
+    assert [route.tries_last for route in again.routes] == [1] * count
+    with pytest.raises(TruncatedStream) as caught:
+        stack(ASK.replace(stream=True)).read()
+    assert len(caught.value.attempts) == again.requests
 
 
 def clocked(name: str, **clocks: float) -> Any:

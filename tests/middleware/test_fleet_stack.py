@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -50,7 +49,6 @@ def server() -> FakeRedis:
 @pytest.fixture
 def circuits(server: FakeRedis) -> Iterator[Callable[[], RedisCircuits]]:
     made: list[RedisCircuits] = []
-    others.update(thread for thread in threading.enumerate() if thread.name == "mainstay-fleet")
 
     def make(**options: Any) -> RedisCircuits:
         made.append(RedisCircuits(server, **options))
@@ -62,11 +60,8 @@ def circuits(server: FakeRedis) -> Iterator[Callable[[], RedisCircuits]]:
     until(lambda: not writers())
 
 
-others: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # writers of tests that came before
-
-
 def writers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "mainstay-fleet" and thread not in others]
+    return [thread for thread in threading.enumerate() if thread.name == "mainstay-fleet"]
 
 
 class Provider:

@@ -17,6 +17,7 @@ from mainstay.pipeline import (
     Reply,
     Request,
     Route,
+    TimedOut,
     ToolCallDelta,
     TruncatedStream,
     Unavailable,
@@ -86,14 +87,21 @@ def test_wherever_routes_break_off_the_joined_text_is_right(
     scripts = {name: script(cut) for name, cut in zip(names, cuts, strict=True)}
     fallback, leaves = routes(either_world, mid_stream="continue", **scripts)
     seen = watch(either_world, either_world.stack([], fallback), ask_stream)
-    whole = [cut > len(WHOLE) for cut in cuts]
-    tried = whole.index(True) + 1 if any(whole) else len(cuts)
-    assert [leaf.calls for leaf in leaves.values()] == [1] * tried + [0] * (len(cuts) - tried)
-    if any(whole):
+    waiting, tried, said = list(names), [], ""
+    while waiting and len(tried) < 6:
+        tried.append(waiting.pop(0))
+        cut = cuts[names.index(tried[-1])]
+        if WHOLE[len(said.rstrip()) : cut]:  # it said something, so it may go again after the others
+            said = WHOLE[: max(len(said), cut)]
+            waiting.append(tried[-1])
+        if cut > len(WHOLE):
+            break
+    assert [leaf.calls for leaf in leaves.values()] == [tried.count(name) for name in names]
+    if max(cuts) > len(WHOLE):
         assert (seen.error, seen.text, seen.reply.text) == (None, WHOLE, WHOLE)
     else:
-        assert isinstance(seen.error, AllRoutesFailed if len(cuts) > 1 else TruncatedStream)
-        assert seen.text == WHOLE[: max(cuts)]
+        assert type(seen.error) is (TruncatedStream if waiting or len(names) == 1 else AllRoutesFailed)
+        assert seen.text == said
         assert seen.reply is None or seen.partial.text == seen.text
 
 
@@ -134,11 +142,20 @@ def test_before_the_first_token_every_route_is_asked(either_world: Any, ask_stre
 
 
 def test_without_a_further_route_that_can_the_loss_is_raised(either_world: Any, ask_stream: Request, kit: Any) -> None:
-    leaves = [either_world.leaf(broken(kit, "one")), either_world.leaf("never")]
-    made = [Route("a", leaves[0], continues=True), Route("b", leaves[1])]
+    leaves = [either_world.leaf(broken(kit, "one", error=TimedOut(reason="gap"))), either_world.leaf("never")]
+    made = [Route("a", leaves[0], continues=True), Route("b", leaves[1])]  # a could, but a timeout does not go again
     seen = watch(either_world, either_world.stack([], Fallback(*made, mid_stream="continue")), ask_stream)
-    assert isinstance(seen.error, TruncatedStream)
-    assert (seen.error.route, seen.partial.text, leaves[1].calls) == ("a", "one", 0)
+    assert isinstance(seen.error, TimedOut)
+    assert (seen.error.route, seen.partial.text, leaves[0].calls, leaves[1].calls) == ("a", "one", 1, 0)
+
+
+def test_a_route_that_cannot_go_on_does_not_go_again(either_world: Any, ask_stream: Request, kit: Any) -> None:
+    leaves = [either_world.leaf(entry) for entry in (Unavailable(), broken(kit, "one"), "never")]
+    made = [Route("a", leaves[0], continues=True), Route("b", leaves[1]), Route("c", leaves[2])]
+    seen = watch(either_world, either_world.stack([], Fallback(*made, mid_stream="continue")), ask_stream)
+    assert isinstance(seen.error, AllRoutesFailed)
+    assert [type(error) for error in seen.error.errors] == [Unavailable, TruncatedStream]
+    assert (seen.partial.text, [leaf.calls for leaf in leaves]) == ("one", [1, 1, 0])
 
 
 @pytest.mark.parametrize(

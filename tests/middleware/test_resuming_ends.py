@@ -57,7 +57,7 @@ def test_each_answer_settles_its_route_and_the_whole_settles_the_call_once_at_th
 
 def test_the_last_loss_settles_the_call_as_an_error(either_world: Any, ask_stream: Request, kit: Any) -> None:
     log: list[Any] = []
-    fallback, _ = routes(either_world, a=broken(kit, "one"), b=Unavailable())
+    fallback, _ = routes(either_world, a=(broken(kit, "one"), Unavailable()), b=Unavailable())
     seen = watch(either_world, either_world.stack([noting("call", log), noting("route", log)], fallback), ask_stream)
     assert log == [("route", "a", Outcome.ERROR), ("call", "a", Outcome.ERROR)]
     assert seen.reply.error is seen.error

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from mainstay.middleware import CircuitBreaker
 from mainstay.pipeline import (
     Chunk,
     ProviderError,
     Request,
     Unavailable,
+    VirtualClock,
 )
 from support.resuming import broken, give_up, routes
 
@@ -44,7 +46,7 @@ def exhaust(world: Any, stack: Any, request: Request) -> None:
 
 
 @pytest.mark.parametrize("mode", ["raise", *MODES])
-@pytest.mark.parametrize("ends", ["whole", "lost", "refused", "alone", "close", "drop"])
+@pytest.mark.parametrize("ends", ["whole", "lost", "refused", "alone", "again", "shut", "close", "drop"])
 def test_nothing_keeps_the_prompt_alive(either_world: Any, kit: Any, mode: str, ends: str) -> None:
     second = {"lost": ["two", Unavailable()], "refused": [Unavailable()]}.get(ends, ["two", "three", None])
 
@@ -65,9 +67,12 @@ def test_nothing_keeps_the_prompt_alive(either_world: Any, kit: Any, mode: str, 
 
         return answer
 
-    scripts = {"a": script("one", Unavailable())} | ({} if ends == "alone" else {"b": script(*second)})
+    first: Any = script("one", Unavailable())
+    if ends == "again":
+        first = first, first, script("two", None)
+    scripts = {"a": first} | ({} if ends in ("alone", "again", "shut") else {"b": script(*second)})
     fallback, leaves = routes(either_world, mid_stream=mode, **scripts)
-    stack = either_world.stack([], fallback)
+    stack = either_world.stack([CircuitBreaker(failures=2)] if ends == "shut" else [], fallback, clock=VirtualClock())
 
     def call() -> weakref.ref[Any]:
         prompt = Prompt(role="user", content="Why?")

@@ -84,6 +84,8 @@ class Apart(RedisCircuits):
         return self._new(route, rules)
 
 
+FLEET = Apart("redis://127.0.0.1:1/0")  # whoever runs the checks closes it, which ends its thread
+
 COUNTS = [0, -1, 1.5, "3", None, True]
 SECONDS = [0, -1.0, math.nan, math.inf, "1", None]
 NO_SECONDS = [-1.0, math.nan, math.inf, "1", None]
@@ -132,7 +134,7 @@ LAYERS: dict[str, Layer] = {
     "breaker slow": CircuitBreaker(slow=1.0),
     "breaker observe": CircuitBreaker(observe=True),
     "breaker call": CircuitBreaker(scope="call"),
-    "breaker of a fleet without Redis": CircuitBreaker(circuits=Apart("redis://127.0.0.1:1/0")),
+    "breaker of a fleet without Redis": CircuitBreaker(circuits=FLEET),
     "trace_call": TraceCall(),
     "trace": Trace(),
     "deadline": Deadline(),
