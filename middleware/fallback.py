@@ -111,7 +111,7 @@ class Fallback(Router):
 
     def __call__(self, request: Request) -> Reply:
         """Runs the router for one request in the calling thread; the walk begins only if the first route fails."""
-        if self.mid_stream != "raise" or not request.under_way:
+        if self.mid_stream != "raise" or request._call is None:
             return super().__call__(request)
         call, waiting = request.call, self._ordered(request)
         outside, route = call.routes_left, waiting[0]

@@ -60,10 +60,6 @@ class Route:
     window: int | None = None
     lacks: Collection[str] = frozenset()
     continues: bool = False
-    leaf_count: int = field(init=False, repr=False, compare=False)
-    _as_is: bool = field(init=False, repr=False, compare=False)
-    _check: Any = field(init=False, repr=False, compare=False)
-    _send: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -93,10 +89,15 @@ class Route:
         object.__setattr__(self, "drop", frozenset(self.drop))
         lacks = check_needs(f"Route({self.name!r}, lacks=...)", self.lacks)
         object.__setattr__(self, "lacks", lacks | told_by(self.handler, "lacks", frozenset()))
-        # What every call would ask again.
+        # What every call would ask again; no fields, for they follow from the others.
+        self.leaf_count: int
+        self._as_is: bool
+        self._check: Any
+        self._send: Any
         object.__setattr__(self, "leaf_count", leaves_of(self.handler))
         object.__setattr__(self, "_check", check_of(self.handler))
-        as_is = not (self.model or self.models or self.params or self.drop or self.rename)
+        own = type(self).adapt is not Route.adapt
+        as_is = not (own or self.model or self.models or self.params or self.drop or self.rename)
         object.__setattr__(self, "_as_is", as_is)
         object.__setattr__(self, "_send", direct(self.handler))
 
