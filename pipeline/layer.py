@@ -191,13 +191,15 @@ class Layer:
 class _Driven(Through):
     """What the two drivers share: one layer bound to one handler."""
 
-    __slots__ = ("_handle", "layer", "running")
+    __slots__ = ("_after", "_before", "_failed", "_handle", "_inner", "layer", "running")
 
     def __init__(self, layer: Layer, handler: Any) -> None:
         super().__init__(handler, layer.name)
         self.layer = layer
         self.running = layer.bind(handler)
         self._handle = self.running.handle
+        self._before, self._after, self._failed = pieces(self.running)
+        self._inner: Any = direct(handler)
 
     def __repr__(self) -> str:
         return f"{self.layer!r}({self.handler!r})"
@@ -206,12 +208,7 @@ class _Driven(Through):
 class Bound(_Driven):
     """A layer around a handler, driven in the calling thread; by its pieces, if it is made of them (`around.py`)."""
 
-    __slots__ = ("_after", "_before", "_failed", "_inner")
-
-    def __init__(self, layer: Layer, handler: Any) -> None:
-        super().__init__(layer, handler)
-        self._before, self._after, self._failed = pieces(self.running)
-        self._inner: Any = direct(handler)
+    __slots__ = ()
 
     def __call__(self, request: Request) -> Reply:
         """Runs the layer for one request."""
@@ -287,12 +284,34 @@ class AsyncBound(_Driven):
     driven = True
 
     async def __call__(self, request: Request) -> Reply:
-        """Runs the layer for one request."""
+        """Runs the layer for one request; as `Bound` does, with each call awaited."""
         if request.off and self.name in request.off:
-            return await _settled(self.handler(request))  # type: ignore[no-any-return]
+            return await self._onward(request)
         if request._call is None:
             request = request.under(Call())
-        return await adrive(self._handle(request), self.handler, request, self._foreign)
+        if self._before is None:
+            return await adrive(self._handle(request), self.handler, request, self._foreign)
+        kept = self._before(request)
+        if kept is None:
+            return await self._onward(request)
+        if kept.__class__ is GeneratorType:
+            return await adrive(kept, self.handler, request, self._foreign)
+        try:
+            reply = await self._onward(request)
+            if self._after is not None:
+                self._after(kept, reply)
+            return reply
+        except BaseException as error:
+            steps = self._failed(kept, error) if self._failed is not None else None
+            if steps is None:
+                raise
+        return await adrive(steps, self.handler, request, self._foreign)
+
+    def _onward(self, request: Request) -> Awaitable[Reply]:
+        if self._foreign:
+            return _sent_in_time(self._inner, request)
+        result = self._inner(request)
+        return result if hasattr(result, "__await__") else _settled(result)
 
 
 async def adrive(steps: Steps, handler: Any, request: Request, foreign: bool = False) -> Reply:
