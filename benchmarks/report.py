@@ -15,6 +15,9 @@ _COLUMNS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("median_us", "median us", "{:.0f}"), ("p99_us", "p99 us", "{:.0f}"), ("cpu_us", "CPU us", "{:.0f}"),
         ("rss_mb", "RSS MB", "{:.0f}"),
     ),
+    "layers": (
+        ("us", "us", "{:.1f}"), ("percent", "% of raw requests", "{:.1f}"), ("beyond", "us beyond the spans", "{:.1f}"),
+    ),
     "burst": (
         ("wall_ratio", "x requests (wall)", "{:.2f}"), ("cpu_ratio", "x requests (CPU)", "{:.2f}"),
         ("wall_us", "us", "{:.1f}"), ("cpu_us", "CPU us", "{:.1f}"),
@@ -32,6 +35,7 @@ _COLUMNS: dict[str, tuple[tuple[str, str, str], ...]] = {
 }  # fmt: skip
 _HEADINGS = {
     "complete": "A complete call",
+    "layers": "The layers alone, over two routes that answer at once",
     "burst": "An event of a stream, in a burst",
     "delivered": "A token: until the first one is there, and how late each is",
     "concurrent": "64 threads on a provider that takes 50 ms",

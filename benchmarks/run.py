@@ -11,14 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import faults, growth, overhead, plot, report, stream
+from . import faults, growth, layers, overhead, plot, report, stream
 from .bench import Bench
 from .peers import PEERS
 
 __all__ = ["main", "run"]
 
 HERE = Path(__file__).resolve().parent
-SECTIONS = ("complete", "burst", "delivered", "concurrent", "imports", "growth", "faults")
+SECTIONS = ("complete", "layers", "burst", "delivered", "concurrent", "imports", "growth", "faults")
 _DISTRIBUTIONS = (
     "mainstay", "requests", "urllib3", "openai", "anthropic", "litellm", "langchain-openai", "langchain-core",
     "pydantic-ai-slim", "httpx", "tenacity", "pybreaker", "opentelemetry-sdk", "msgspec", "uvloop",
@@ -40,6 +40,7 @@ def run(
     with Bench(pin, say) as bench:
         work: dict[str, Callable[[], Any]] = {
             "complete": lambda: overhead.complete(bench, chosen, quick),
+            "layers": lambda: layers.measure(bench, quick),
             "burst": lambda: stream.burst(bench, both, quick),
             "delivered": lambda: stream.delivered(bench, both, quick),
             "concurrent": lambda: overhead.concurrent(bench, chosen, quick),

@@ -168,6 +168,13 @@ def grown(kind: str, size: int, n: int, base: str) -> dict[str, Any]:
     return growth.measured(kind, size, n, base)
 
 
+def layers(n: int, base: str) -> dict[str, Any]:
+    """The layers alone: see `layers.py`."""
+    from . import layers
+
+    return layers.measured(n, base)
+
+
 _JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "calls": calls,
     "drain": drain,
@@ -175,6 +182,7 @@ _JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "together": together,
     "faults": faults,
     "grown": grown,
+    "layers": layers,
 }
 
 

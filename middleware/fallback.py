@@ -190,9 +190,7 @@ class Fallback(Router):
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What the routes that can do what is asked would refuse."""
         able = self._able(request)
-        if not able:
-            return (Problem("messages", self._unable(request)),)
-        return found_by(able, request)
+        return found_by(able, request) if able else (Problem("messages", self._unable(request)),)
 
     def plan(self, request: Request) -> tuple[Route, ...]:
         """The routes that can do what is asked, in the order in which they would be tried now."""

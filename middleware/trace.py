@@ -29,7 +29,7 @@ from ..pipeline.through import inward, told_by
 from . import options
 from . import semconv as names
 from .content import Content, wanted
-from .trace_context import Current
+from .trace_context import Current, within
 from .trace_events import Noted, note
 from .trace_facts import of_error, of_params, of_reply
 
@@ -85,9 +85,9 @@ class TraceCall(Around, Layer):
             attributes[names.REQUEST_STREAM] = True
         span = tracer.start_span("mainstay chat", kind=SpanKind.INTERNAL, attributes=attributes)
         noted: list[Noted] = []
-        call.slots[_SLOT] = trace.set_span_in_context(span)
+        call.slots[_SLOT] = within(span)
         if span.is_recording():
-            call.observe(partial(note, noted))
+            call.observe(partial(note, noted), attempts=False)
         return _Spanned(span, call, noted)
 
     def after(self, kept: _Spanned, reply: Reply) -> None:

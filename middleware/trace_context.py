@@ -17,9 +17,9 @@ from typing import Any
 
 from opentelemetry import context as contexts
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
-__all__ = ["OURS", "Current"]
+__all__ = ["OURS", "Current", "within"]
 
 # In the context: the span of the attempt that is being made.
 OURS = "mainstay.current"
@@ -29,7 +29,14 @@ _ALONE = dict(_NO_LLM)
 # Private, and the same in all instrumentations; without it there is nothing to be suppressed by.
 if _NO_HTTP := getattr(contexts, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", ""):
     _ALONE[_NO_HTTP] = True
+# Under which key a context has its span: no name for it is public, but what stands there is.
+(_SPAN,) = set_span_in_context(INVALID_SPAN, Context())
 _GENAI = "opentelemetry.util.genai._inference_invocation"
+
+
+def within(span: Span) -> Context:
+    """The present context with this span as the current one; as `set_span_in_context`, in a third of the time."""
+    return Context({**contexts.get_current(), _SPAN: span})
 
 
 class Current:
@@ -43,7 +50,7 @@ class Current:
     __slots__ = ("_context", "_span", "_token")
 
     def __init__(self, span: Span, alone: bool) -> None:
-        context: dict[str, Any] = {**set_span_in_context(span), **(_ALONE if alone else _NO_LLM), OURS: span}
+        context: dict[str, Any] = {**within(span), **(_ALONE if alone else _NO_LLM), OURS: span}
         # An instrumentation that uses it has loaded it. What is told to the outer span through it, ours knows itself.
         genai = sys.modules.get(_GENAI)
         if genai is not None and hasattr(genai, "InferenceData"):

@@ -78,6 +78,8 @@ class Call:
         clock: time, sleep and random of this call.
         cap: how many attempts the call may make in all.
         attempts: every attempt so far, in order.
+        observers: who hears of everything.
+        deciding: who hears of what is decided, and of attempts only if somebody hears of everything.
         deadline: the moment on the clock after which nothing is begun, or None.
         routes_left: untried leaf routes that a router may still choose after the present one.
         spent: whether a route was left untried because the cap was reached.
@@ -91,6 +93,7 @@ class Call:
         "cap",
         "clock",
         "deadline",
+        "deciding",
         "forced",
         "observers",
         "prices",
@@ -110,6 +113,7 @@ class Call:
         self.clock = clock
         self.cap = cap
         self.observers: tuple[Observer, ...] = tuple(observers)
+        self.deciding: tuple[Observer, ...] = ()
         self.attempts: list[Attempt] = []
         self.deadline: float | None = None
         self.routes_left = 0
@@ -144,13 +148,22 @@ class Call:
             return False
         return error.deadline is None or error.deadline >= self.deadline
 
-    def observe(self, observer: Observer) -> None:
-        """Adds an observer for the rest of the call."""
-        self.observers = (*self.observers, observer)
+    def observe(self, observer: Observer, attempts: bool = True) -> None:
+        """Adds an observer for the rest of the call.
+
+        Args:
+            observer: called with each event.
+            attempts: False if it need not hear of attempts that begin and end, by far the most events: where nobody
+                else listens, none are made.
+        """
+        if attempts:
+            self.observers = (*self.observers, observer)
+        else:
+            self.deciding = (*self.deciding, observer)
 
     def emit(self, event: Event) -> None:
         """Tells every observer. One that raises is logged and never breaks the call."""
-        for observer in self.observers:
+        for observer in (*self.observers, *self.deciding):
             try:
                 observer(event)
             except Exception:  # noqa: BLE001 - somebody else's code; the call must not suffer for it

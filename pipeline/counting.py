@@ -56,7 +56,11 @@ class Count(Around, Layer):
         if len(call.attempts) >= call.cap:
             raise AttemptsSpent(f"the call has made its {call.cap} attempts", route=self.route, provider=self.provider)
         route = f"{request.path}/{self.route}" if request.path else self.route
-        attempt = _begin(call, route, self.provider, request.model)
+        attempts, before = call.attempts, 0
+        for earlier in attempts:
+            before += earlier.route == route
+        attempt = Attempt(len(attempts) + 1, route, self.provider, request.model, before, call.clock.now())
+        attempts.append(attempt)
         if call.observers:
             call.emit(AttemptStarted(attempt))
         return call, attempt, request
@@ -94,7 +98,7 @@ def _settle(call: Call, attempt: Attempt, reply: Reply) -> None:
     attempt.usage = reply.usage
     attempt.events = reply.events_seen
     _end(call, attempt, reply.error, reply.outcome)
-    if reply.outcome is Outcome.ERROR and call.observers:
+    if reply.outcome is Outcome.ERROR:
         call.emit(StreamBroke(attempt))
 
 
@@ -104,16 +108,6 @@ def _no_reply(route: str, given: object) -> TypeError:
         given.close()  # nobody will await it
         advice = ": an async handler belongs into an AsyncStack"
     return TypeError(f"the handler of {route!r} returned {type(given).__name__}, not a Reply{advice}")
-
-
-def _begin(call: Call, route: str, provider: str, model: str) -> Attempt:
-    attempts = call.attempts
-    before = 0
-    for earlier in attempts:
-        before += earlier.route == route
-    attempt = Attempt(len(attempts) + 1, route, provider, model, before, call.clock.now())
-    attempts.append(attempt)
-    return attempt
 
 
 def _price(prices: PriceTable, attempt: Attempt, reply: Reply) -> None:

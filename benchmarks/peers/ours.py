@@ -11,7 +11,7 @@ from mainstay.pipeline import Request, Route, Stack, Timeouts
 
 from .peer import MODEL, PARAMS, PROMPT, Peer
 
-__all__ = ["Careful", "Mainstay", "Recording"]
+__all__ = ["Careful", "Mainstay", "Recording", "recorder"]
 
 
 class Mainstay(Peer):
@@ -77,13 +77,18 @@ class Recording(Mainstay):
     """The same with OpenTelemetry's SDK: every span is sampled, batched and handed to an exporter that drops it."""
 
     def tracer_provider(self) -> Any:
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+        return recorder()
 
-        class Nowhere(SpanExporter):
-            def export(self, spans: Any) -> SpanExportResult:
-                return SpanExportResult.SUCCESS
 
-        provider = TracerProvider()
-        provider.add_span_processor(BatchSpanProcessor(Nowhere()))
-        return provider
+def recorder() -> Any:
+    """A TracerProvider that samples every span, and an exporter that drops them in batches."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class Nowhere(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    return provider
