@@ -42,15 +42,16 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("good, for comparison", "good", True),
+    Scenario("good, eight threads", "good", True, calls=400, threads=8),
     Scenario("30 % errors, alone", "errors-30", False),
     Scenario("30 % errors, with a second provider", "errors-30", True),
     Scenario("dead primary", "dead", True),
     Scenario("primary always fails", "errors-100", True),
     Scenario("primary hangs, timeout 1 s", "hang-100", True, calls=400, threads=8, timeout=1.0, limit=12.0),
-    Scenario("20 % hang, timeout 1 s, alone", "hang-20", False, calls=100, threads=8, timeout=1.0),
+    Scenario("20 % hang, timeout 1 s, alone", "hang-20", False, calls=400, threads=8, timeout=1.0, limit=30.0),
     Scenario("Retry-After 1 s after every tenth answer, alone", "rate", False, calls=100, threads=8, limit=30.0),
     Scenario("the same, with a second provider", "rate", True, calls=100, threads=8, limit=30.0),
-    Scenario("30 % of streams cut, alone", "cut-30", False, stream=True),
+    Scenario("30 % of streams cut, alone", "cut-30", False, stream=True, limit=30.0),
     Scenario("30 % of streams cut, with a second provider", "cut-30", True, stream=True),
     Scenario("nothing but pings, timeout 1 s", "pings-100", True, calls=8, stream=True, timeout=1.0, limit=10.0),
     Scenario("a storm of 503s for a second", "storm", True, threads=8, pause=0.02),
@@ -60,7 +61,7 @@ SCENARIOS = (
 def measure(bench: Bench, peers: list[str], quick: bool) -> dict[str, dict[str, dict[str, Any]]]:
     """Each scenario with each stack that can be asked so; those without a second provider go without."""
     table: dict[str, dict[str, dict[str, Any]]] = {}
-    scenarios = SCENARIOS[:4] if quick else SCENARIOS
+    scenarios = SCENARIOS[:5] if quick else SCENARIOS
     for number, scenario in enumerate(scenarios):
         bench.say(f"  {scenario.title}")
         table[scenario.title] = {}
@@ -104,6 +105,7 @@ def _cell(bench: Bench, scenario: Scenario, peer: str, who: str, quick: bool) ->
         "requests": requests,
         "per_answer": requests / good if good else None,
         "seconds": found["seconds"],
+        "threads": found["threads"],
         "errors": dict(Counter(how for how, _ in found["ended"] if how not in ("ok", "wrong"))),
         "second": second,
     }

@@ -31,8 +31,17 @@ def run(
     quick: bool = False,
     pin: bool = True,
     say: Callable[[str], object] = print,
+    keep: Callable[[dict[str, Any]], object] = lambda found: None,
 ) -> dict[str, Any]:
-    """Measures these sections with these stacks; raw requests are among them, because all is told beside them."""
+    """Measures these sections with these stacks; raw requests are among them, because all is told beside them.
+
+    Args:
+        sections, peers: their names.
+        quick: for a look.
+        pin: the processes to their CPUs.
+        say: called with what is going on, in words.
+        keep: called after each section with all that there is so far, so that nothing is lost with what follows.
+    """
     chosen = list(dict.fromkeys(["requests", *(peer for peer in peers if peer != "mainstay-careful")]))
     both = [peer for peer in chosen if peer != "naive"]  # for streams it is raw requests
     faulty = [peer for peer in chosen if peer not in ("urllib3", "mainstay-recording")]
@@ -52,6 +61,7 @@ def run(
             say(f"{time.strftime('%H:%M:%S')} {section}")
             found[section] = work[section]()
             bench.rest()
+            keep(found)
     return found
 
 
@@ -70,14 +80,22 @@ def main() -> None:
         parser.error(f"there is no {', '.join(unknown)}: there is {names}")
     sections = [word for word in SECTIONS if word in words] or list(SECTIONS)
     peers = [word for word in PEERS if word in words] or list(PEERS)
-    results = run(sections, peers, given.quick, not given.nopin)
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    text = report.text(results)
-    (given.out / "results.md").write_text(f"# Results\n\n{_head(results)}\n\n{text}")
-    print(text)
+    results = run(sections, peers, given.quick, not given.nopin, keep=lambda found: _write(found, given.out))
+    print(report.text(results))
     if {"complete", "burst"} <= set(results):
         plot.draw(results, given.out)
+
+
+def _write(results: dict[str, Any], folder: Path) -> None:
+    # Not merged with what an earlier run left: the figures of one table are of one run.
+    for name, text in (
+        ("results.json", json.dumps(results, indent=1) + "\n"),
+        ("results.md", f"# Results\n\n{_head(results)}\n\n{report.text(results)}"),
+    ):
+        part = folder / f"{name}.part"
+        part.write_text(text)
+        part.replace(folder / name)  # at once, so that an interrupted run leaves a whole file
 
 
 def _head(results: dict[str, Any]) -> str:

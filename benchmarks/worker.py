@@ -112,7 +112,7 @@ def together(threads: int, n: int, **stack: Any) -> dict[str, Any]:
 def faults(
     n: int, threads: int, stream: bool, limit: float, whole: str, pause: float = 0.0, **stack: Any
 ) -> dict[str, Any]:
-    """So many calls to a provider that fails: how each ended, and after how many seconds.
+    """So many calls to a provider that fails: how each ended, and after how many seconds; and on how many threads.
 
     Args:
         n: calls.
@@ -151,7 +151,7 @@ def faults(
         worker.start()
     for worker in workers:
         worker.join()
-    return {"ended": ended, "seconds": time.perf_counter() - began}
+    return {"ended": ended, "seconds": time.perf_counter() - began, "threads": len(workers)}
 
 
 def _rss() -> float:

@@ -53,7 +53,7 @@ class Mainstay(Peer):
 class Careful(Mainstay):
     """For the faults: the two options that an application has which would rather wait than fail.
 
-    A stream that breaks off begins anew on the other route; and a second Retry around the whole call waits for a
+    A stream that breaks off begins anew, on the other route first; and a second Retry around the whole call waits for a
     breaker to let it through, where there is no other route to go to.
     """
 
@@ -63,7 +63,7 @@ class Careful(Mainstay):
         return [outer, *rest[:place], Retry(name="wait", scope="call"), *rest[place:]]
 
     def handler(self, routes: Sequence[Route]) -> Any:
-        return Fallback(*routes, mid_stream="restart") if len(routes) > 1 else routes[0].handler
+        return Fallback(*routes, mid_stream="restart")
 
     def ask_streaming(self) -> str:
         text = ""
