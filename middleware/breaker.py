@@ -194,7 +194,8 @@ class Breaker(Around):
     def failed(self, kept: Kept, error: BaseException) -> None:
         """Judges the try by its error."""
         generation, sent, request = kept
-        self._settle(Permit(generation, sent), request, self._verdict(error, request.call), error)
+        call = request.call
+        self._settle(Permit(generation, sent), call, self._tell(request), self._verdict(error, call), error)
 
     def _asked(self, request: Request) -> Steps:
         """Admits one try, or refuses it, where it takes more to say so; judges it at its end."""
@@ -217,21 +218,25 @@ class Breaker(Around):
         try:
             reply: Reply = yield request
         except BaseException as error:
-            self._settle(permit, request, self._verdict(error, call), error)
+            self._settle(permit, call, tell, self._verdict(error, call), error)
             raise
         self._answered(permit, request, reply)
         return reply
 
     def _answered(self, permit: Permit, request: Request, reply: Reply) -> None:
         """Judges the try when its reply is over; until then a stream has begun to arrive."""
+        call, tell = (
+            request.call,
+            self._tell(request),
+        )  # a stream must not keep the request, and its prompt, until its end
         if reply.outcome is not None:
-            self._ended(permit, request, False, reply)
+            self._ended(permit, call, tell, False, reply)
             return
-        now = request.call.clock.now()
+        now = call.clock.now()
         if permit.lease is not None:
             self._circuit.arriving(permit, reply, now, self._timeouts.gap)
         slow = self._slow is not None and request.stream and now - permit.sent > self._slow
-        reply.on_end(partial(self._ended, permit, request, slow))
+        reply.on_end(partial(self._ended, permit, call, tell, slow))
 
     def _place(self, request: Request) -> str:
         # In a stack that is a route of another, it is told under that route's path, as attempts are.
@@ -277,23 +282,25 @@ class Breaker(Around):
         reason = f": {because.guidance.label}" if because is not None else ""
         return CircuitOpen(f"circuit {refusal.state}{reason}", **fields)
 
-    def _ended(self, permit: Permit, request: Request, slow: bool, reply: Reply) -> None:
+    def _ended(self, permit: Permit, call: Call, tell: Tell, slow: bool, reply: Reply) -> None:
         if reply.outcome is _OK and not slow:
             usual = permit.lease is None
-            if usual and self._circuit.settle_good(permit.generation, permit.sent, request.call.clock.now()):
+            if usual and self._circuit.settle_good(permit.generation, permit.sent, call.clock.now()):
                 return
-            self._settle(permit, request, Verdict.GOOD)
+            self._settle(permit, call, tell, Verdict.GOOD)
         elif reply.outcome is _OK:
-            self._settle(permit, request, Verdict.SLOW, TimedOut(reason="slow"))
+            self._settle(permit, call, tell, Verdict.SLOW, TimedOut(reason="slow"))
         elif reply.error is not None:
-            self._settle(permit, request, self._verdict(reply.error, request.call), reply.error)
+            self._settle(permit, call, tell, self._verdict(reply.error, call), reply.error)
         else:
-            self._settle(permit, request, Verdict.NONE)
+            self._settle(permit, call, tell, Verdict.NONE)
 
-    def _settle(self, permit: Permit, request: Request, verdict: Verdict, error: BaseException | None = None) -> None:
+    def _settle(
+        self, permit: Permit, call: Call, tell: Tell, verdict: Verdict, error: BaseException | None = None
+    ) -> None:
         known = error if isinstance(error, ProviderError) else None
-        clock = request.call.clock
-        self._circuit.settle(permit, verdict, known, clock.now(), clock.random, self._tell(request))
+        clock = call.clock
+        self._circuit.settle(permit, verdict, known, clock.now(), clock.random, tell)
 
     def _verdict(self, error: BaseException, call: Call) -> Verdict:
         # A refusal from further in never left; an exception that is no ProviderError is a bug or the caller's.

@@ -111,8 +111,11 @@ class _Measuring(Around):
     def before(self, request: Request) -> _Measured | None:
         if self._current is not current_provider(self._given):
             self._meet()
-        meters, call = self._meters, request.call
-        if meters is None or meters in call.slots:  # nobody records, or a stack further out does
+        meters = self._meters
+        if meters is None:  # nobody records
+            return None
+        call = request.call
+        if meters in call.slots:  # a stack further out does
             return None
         if not self._shown:
             self._shown = True

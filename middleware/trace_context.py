@@ -30,7 +30,7 @@ _ALONE = dict(_NO_LLM)
 if _NO_HTTP := getattr(contexts, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", ""):
     _ALONE[_NO_HTTP] = True
 # Under which key a context has its span: no name for it is public, but what stands there is.
-(_SPAN,) = set_span_in_context(INVALID_SPAN, Context())
+_SPAN = next(key for key, value in set_span_in_context(INVALID_SPAN, Context()).items() if value is INVALID_SPAN)
 _GENAI = "opentelemetry.util.genai._inference_invocation"
 
 

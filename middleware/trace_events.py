@@ -92,7 +92,7 @@ def _where(route: str, error: ProviderError | None, wait: bool = False) -> dict[
     return found
 
 
-# Attempts are not among them: they have spans of their own.
+# Attempts are not among them: they have spans of their own, and TraceCall does not hear of them.
 _TELLERS: dict[type, Callable[[Any], _Told]] = {
     RetryScheduled: _retry,
     RouteSkipped: _skipped,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..pipeline import Call, Request, Timeouts
-from .breaker import Breaker
+from .breaker import Breaker, Tell
 from .permit import HALF_OPEN, ISOLATED, OPEN, Permit, Verdict
 
 if TYPE_CHECKING:
@@ -53,9 +53,11 @@ class TrialBreaker(Breaker):
             self._circuit.settle(permit, Verdict.BAD, None, then, call.clock.random, _unheard)
         self._past = 0
 
-    def _settle(self, permit: Permit, request: Request, verdict: Verdict, error: BaseException | None = None) -> None:
-        super()._settle(permit, request, verdict, error)
-        self.said = self.said or self._words(permit, request.call, verdict)
+    def _settle(
+        self, permit: Permit, call: Call, tell: Tell, verdict: Verdict, error: BaseException | None = None
+    ) -> None:
+        super()._settle(permit, call, tell, verdict, error)
+        self.said = self.said or self._words(permit, call, verdict)
 
     def _words(self, permit: Permit, call: Call, verdict: Verdict) -> str:
         shot = self.snapshot(call.clock.now())

@@ -79,7 +79,7 @@ class Call:
         cap: how many attempts the call may make in all.
         attempts: every attempt so far, in order.
         observers: who hears of everything.
-        deciding: who hears of what is decided, and of attempts only if somebody hears of everything.
+        deciding: who hears of everything but attempts.
         deadline: the moment on the clock after which nothing is begun, or None.
         routes_left: untried leaf routes that a router may still choose after the present one.
         spent: whether a route was left untried because the cap was reached.
@@ -153,17 +153,22 @@ class Call:
 
         Args:
             observer: called with each event.
-            attempts: False if it need not hear of attempts that begin and end, by far the most events: where nobody
-                else listens, none are made.
+            attempts: False if it need not hear of attempts that begin and end: they are by far the most events, and
+                are not even made where nobody wants them.
         """
         if attempts:
             self.observers = (*self.observers, observer)
         else:
             self.deciding = (*self.deciding, observer)
 
-    def emit(self, event: Event) -> None:
-        """Tells every observer. One that raises is logged and never breaks the call."""
-        for observer in (*self.observers, *self.deciding):
+    def emit(self, event: Event, attempt: bool = False) -> None:
+        """Tells the observers. One that raises is logged and never breaks the call.
+
+        Args:
+            event: what has happened.
+            attempt: whether that is an attempt's beginning or end, of which not all want to hear.
+        """
+        for observer in self.observers if attempt else (*self.observers, *self.deciding):
             try:
                 observer(event)
             except Exception:  # noqa: BLE001 - somebody else's code; the call must not suffer for it

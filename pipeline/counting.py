@@ -62,7 +62,7 @@ class Count(Around, Layer):
         attempt = Attempt(len(attempts) + 1, route, self.provider, request.model, before, call.clock.now())
         attempts.append(attempt)
         if call.observers:
-            call.emit(AttemptStarted(attempt))
+            call.emit(AttemptStarted(attempt), attempt=True)
         return call, attempt, request
 
     def after(self, kept: _Kept, reply: Reply) -> None:
@@ -143,4 +143,4 @@ def _end(call: Call, attempt: Attempt, error: BaseException | None, outcome: Out
         # No error at all: as the reply says. An interrupt or a cancellation: the caller's, nobody's failure.
         attempt.outcome = "closed" if outcome is None else "ok" if outcome is _OK else outcome.value
     if call.observers:
-        call.emit(AttemptEnded(attempt))
+        call.emit(AttemptEnded(attempt), attempt=True)

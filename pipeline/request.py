@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, overload
 
 if TYPE_CHECKING:
     from .call import Call
@@ -21,7 +21,15 @@ _NOTHING: Mapping[str, Any] = {}
 class _NotUnderWay:
     """What a request has in place of its call until somebody drives it; then the call itself stands before it."""
 
-    def __get__(self, request: Request | None, owner: type[Request]) -> Call:
+    @overload
+    def __get__(self, request: None, owner: type[Request]) -> Self: ...
+
+    @overload
+    def __get__(self, request: Request, owner: type[Request]) -> Call: ...
+
+    def __get__(self, request: Request | None, owner: type[Request]) -> Self | Call:
+        if request is None:
+            return self
         raise RuntimeError("this Request is not under way: a Stack, or a layer's driver, gives it a Call")
 
 

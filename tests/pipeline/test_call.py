@@ -4,7 +4,18 @@ import logging
 
 import pytest
 
-from mainstay.pipeline import Attempt, AttemptStarted, Call, DeadlineExceeded, ErrorClass, Event, TimedOut, VirtualClock
+from mainstay.pipeline import (
+    Attempt,
+    AttemptStarted,
+    Call,
+    DeadlineExceeded,
+    ErrorClass,
+    Event,
+    RetryScheduled,
+    TimedOut,
+    Unavailable,
+    VirtualClock,
+)
 from mainstay.pipeline.call import Observer
 
 
@@ -106,6 +117,19 @@ def test_every_observer_is_told_in_order() -> None:
     event = AttemptStarted(attempt())
     call.emit(event)
     assert told == [("stack", event), ("layer", event)]
+
+
+def test_who_wants_no_attempts_hears_of_all_else() -> None:
+    told: list[Event] = []
+    call = Call()
+    call.observe(told.append, attempts=False)
+    started, decided = AttemptStarted(attempt()), RetryScheduled("a", Unavailable(), 1.0)
+    call.emit(started, attempt=True)
+    call.emit(decided)
+    assert told == [decided]
+    call.observe(told.append)
+    call.emit(started, attempt=True)
+    assert told == [decided, started]
 
 
 def test_a_broken_observer_is_logged_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
