@@ -225,10 +225,7 @@ class Breaker(Around):
 
     def _answered(self, permit: Permit, request: Request, reply: Reply) -> None:
         """Judges the try when its reply is over; until then a stream has begun to arrive."""
-        call, tell = (
-            request.call,
-            self._tell(request),
-        )  # a stream must not keep the request, and its prompt, until its end
+        call, tell = request.call, self._tell(request)  # a stream must not keep the request, and so its prompt
         if reply.outcome is not None:
             self._ended(permit, call, tell, False, reply)
             return

@@ -7,8 +7,8 @@ more. Such a layer says so in three pieces:
     after(kept, reply)     when a reply came
     failed(kept, error)    when an error came  -> None, or the steps of what it does about it
 
-`handle` is made of them here, so that whoever drives by hand sees a layer like any other. The two drivers call the pieces
-themselves, and need no generator for a call that goes well, which would take longer than most layers do.
+`handle` is made of them here, so that whoever drives by hand sees a layer like any other. The two drivers call the
+pieces themselves, and need no generator for a call that goes well, which would take longer than most layers do.
 """
 
 from __future__ import annotations
