@@ -7,7 +7,7 @@ PACKAGES := mainstay.pipeline mainstay.middleware mainstay.adapters mainstay.pro
 LAYERS := tests/pipeline tests/middleware tests/contract tests/composition
 SOURCES := pyproject.toml README.md $(shell find pipeline middleware adapters providers -name '*.py' -o -name py.typed)
 
-.PHONY: demo test check lint types coverage oldest bench dist clean
+.PHONY: demo test check lint types coverage oldest bench profile dist clean
 
 # The library and its command line, as a user would install them.
 $(VENV)/.demo: $(SOURCES)
@@ -67,6 +67,10 @@ $(VENV)-bench/.bench: $(SOURCES) benchmarks/requirements.txt
 
 bench: $(VENV)-bench/.bench
 	$(VENV)-bench/bin/python -m benchmarks $(BENCH)
+
+# Where the time of Mainstay's calls goes, beside that of raw requests.
+profile: $(VENV)-bench/.bench
+	$(VENV)-bench/bin/python -m benchmarks.profile
 
 dist: $(VENV)/.test
 	rm -rf build dist

@@ -175,6 +175,13 @@ def layers(n: int, base: str) -> dict[str, Any]:
     return layers.measured(n, base)
 
 
+def profiled(**job: Any) -> dict[str, Any]:
+    """Where the time of calls goes: see `profile.py`."""
+    from . import profile
+
+    return profile.profiled(**job)
+
+
 _JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "calls": calls,
     "drain": drain,
@@ -183,6 +190,7 @@ _JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "faults": faults,
     "grown": grown,
     "layers": layers,
+    "profiled": profiled,
 }
 
 

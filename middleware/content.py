@@ -15,7 +15,6 @@ Texts are cut message by message; the JSON itself is never cut, so that it can b
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from itertools import takewhile
 from typing import Any
 
 from ..pipeline import Reply, Request
+from ..pipeline.complaints import logger
 from . import semconv as names
 
 __all__ = ["Content", "wanted"]
@@ -32,7 +32,7 @@ __all__ = ["Content", "wanted"]
 _VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON_SPANS = {"NO_CONTENT": False, "SPAN_ONLY": True, "EVENT_ONLY": False, "SPAN_AND_EVENT": True}
 _SYSTEM = ("system", "developer")
-_log = logging.getLogger("mainstay")
+_log = logger()
 
 
 @dataclass(frozen=True)

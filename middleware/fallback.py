@@ -95,6 +95,8 @@ class Fallback(Router):
                 raise ValueError(f"route {path!r} lacks {', '.join(sorted(missing))}, which every request needs")
             if window is not None and route.window is not None and route.window < window:
                 raise ValueError(f"route {path!r} has a window of {route.window} tokens, but {window} are needed")
+        # Whether the first route may be tried before there is a walk; not if a subclass goes its own way.
+        self._at_hand = mid_stream == "raise" and type(self).handle is Fallback.handle
         self._choosy = any(route.lacks for route in self.routes)
 
     @property
@@ -111,14 +113,15 @@ class Fallback(Router):
 
     def __call__(self, request: Request) -> Reply:
         """Runs the router for one request in the calling thread; the walk begins only if the first route fails."""
-        if self.mid_stream != "raise" or request._call is None:
+        if not self._at_hand or request._call is None:
             return super().__call__(request)
         call, waiting = request.call, self._ordered(request)
         outside, route = call.routes_left, waiting[0]
-        for other in waiting[1:]:
-            call.routes_left += other.leaf_count
-        over, steps = self.strategy.began(route), None
+        over = steps = None
         try:  # as in the walk
+            for other in waiting[1:]:
+                call.routes_left += other.leaf_count
+            over = self.strategy.began(route)
             reply: Reply = route(request)
             self._learn(route, request, reply)
             if over is not None:
@@ -151,10 +154,11 @@ class Fallback(Router):
                 call.routes_left = outside
                 for other in waiting:
                     call.routes_left += other.leaf_count
-                over = self.strategy.began(route) if lost is None else None
+                over = None
                 try:
                     if lost is not None:
                         raise lost
+                    over = self.strategy.began(route)
                     reply = yield Via(route, request)
                     self._learn(route, request, reply)
                     if over is not None:

@@ -10,7 +10,6 @@ whether it is back, so that not each of many waits for the timeout.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import threading
@@ -19,11 +18,12 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
+from ..pipeline.complaints import logger
 from .redis_storage import SCRIPT, RedisStorage, Said, View
 
 __all__ = ["Link"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 _Queue: TypeAlias = "SimpleQueue[Callable[[], None] | None]"
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
 

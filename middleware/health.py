@@ -15,7 +15,6 @@ look at the status: a breaker that was moved by hand, and time that has passed, 
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -25,6 +24,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..pipeline import AttemptEnded, BreakerChanged, Event, ProviderError, RouteRests
+from ..pipeline.complaints import logger
 from ..pipeline.dropping import is_dropping
 from ..pipeline.watching import Watched
 from . import options
@@ -33,7 +33,7 @@ from .permit import CLOSED, RESTING
 
 __all__ = ["Health"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 
 
 class Health:

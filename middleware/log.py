@@ -40,6 +40,7 @@ from ..pipeline import (
     Steps,
     StreamResumed,
 )
+from ..pipeline.complaints import logger
 from ..pipeline.dropping import is_dropping
 from . import options
 from .traced import span_of
@@ -91,7 +92,7 @@ def bound(given: Any) -> Any:
     return given.bind() if callable(getattr(type(given), "bind", None)) else given
 
 
-_MAINSTAY = logging.getLogger("mainstay")
+_MAINSTAY = logger()
 
 
 @lru_cache(maxsize=32)

@@ -7,7 +7,6 @@ way or where the SDK collects.
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from collections import Counter as Count
@@ -21,12 +20,13 @@ from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, NoOpMet
 from opentelemetry.metrics import _internal as _api
 
 from ..pipeline import ErrorClass
+from ..pipeline.complaints import logger
 from . import semconv as names
 from .permit import CLOSED, HALF_OPEN, ISOLATED, OPEN, RESTING
 
 __all__ = ["Meters", "Taken", "Watched", "current_provider", "meters_of"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 _SCOPE = "mainstay"
 _STATES = (CLOSED, OPEN, HALF_OPEN, ISOLATED, RESTING)
 # Names of models that may become a label. An application's own are few; those that its users type are not.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -17,11 +16,12 @@ from ..pipeline import (
     Scope,
 )
 from ..pipeline.around import Around
+from ..pipeline.complaints import logger
 from . import options
 
 __all__ = ["Validate"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 _ONCE_IS_ENOUGH = "a request that is wrong must be refused before anything is spent on it, and once"
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, Self
 
 from .chunk import Chunk
 from .closing import AsyncClosing
+from .complaints import remark
 from .reply import Reply
 
 __all__ = ["AsyncReply"]
-
-_log = logging.getLogger("mainstay")
 
 
 class AsyncReply(Reply, AsyncClosing):
@@ -134,7 +132,7 @@ class AsyncReply(Reply, AsyncClosing):
             try:
                 await close()
             except Exception:  # noqa: BLE001 - as in Reply
-                _log.debug("the end of a stream could not be closed", exc_info=True)
+                remark("the end of a stream could not be closed")
 
 
 async def _one(chunk: Chunk) -> AsyncIterator[Chunk]:

@@ -6,12 +6,12 @@ attempts, one deadline, one place where each attempt is written down.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .clock import Clock
+from .complaints import complain
 from .errors import DeadlineExceeded, ErrorClass, ProviderError
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "Call", "Observer"]
 
-_log = logging.getLogger("mainstay")
-# Without it, Python itself would print warnings of an application that has configured no logging.
-_log.addHandler(logging.NullHandler())
 _CLOCK = Clock()
 
 Observer = Callable[["Event"], None]
@@ -172,4 +169,4 @@ class Call:
             try:
                 observer(event)
             except Exception:  # noqa: BLE001 - somebody else's code; the call must not suffer for it
-                _log.exception("observer %r failed on %s", observer, type(event).__name__)
+                complain("observer %r failed on %s", observer, type(event).__name__)

@@ -7,7 +7,6 @@ that an attempt is counted where it really leaves and nowhere else.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import ClassVar, TypeAlias
 
 from .around import Around
 from .call import Attempt, Call
+from .complaints import complain
 from .errors import AttemptsSpent, ProviderError, RouteRefused
 from .events import AttemptEnded, AttemptStarted, StreamBroke
 from .layer import Layer
@@ -24,7 +24,6 @@ from .spending import PriceTable
 
 __all__ = ["Count"]
 
-_log = logging.getLogger("mainstay")
 _Kept: TypeAlias = tuple[Call, Attempt, Request]
 _OK = Outcome.OK  # whose `value` takes as long to read as all else at the end of a good attempt
 
@@ -118,7 +117,7 @@ def _price(prices: PriceTable, attempt: Attempt, reply: Reply) -> None:
     try:
         cost = prices.cost(usage, reply.model or attempt.model, attempt.provider)
     except Exception:  # noqa: BLE001 - a price list must not break an answer
-        _log.exception("the price of %r could not be told", attempt.model)
+        complain("the price of %r could not be told", attempt.model)
         return
     reply.usage = dataclasses.replace(usage, cost=cost)
 

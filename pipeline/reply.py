@@ -13,7 +13,6 @@ A stream has three ways to end, and each is settled exactly once, whichever thre
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .chunk import Chunk, Partial, ToolCall, ToolCallDelta, Usage, assemble
 from .closing import Closing
+from .complaints import complain, remark
 from .dropping import dropping
 from .errors import ErrorClass, ProviderError, TruncatedStream
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Reply"]
 
-_log = logging.getLogger("mainstay")
 # What may still go wrong once the finish reason is there, without making the answer less whole.
 _AFTER_FINISH = frozenset({ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT})
 
@@ -206,7 +205,7 @@ class Reply(Closing):
             try:
                 settle(self)
             except Exception:  # noqa: BLE001 - as in `_run`
-                _log.exception("%r failed at the end of a reply", settle)
+                complain("%r failed at the end of a reply", settle)
             return
         self._settles.append(settle)
         if self.outcome is not None:  # ended by another thread between the two lines
@@ -342,7 +341,7 @@ class Reply(Closing):
                 close()
             except Exception:  # noqa: BLE001 - the answer, or the error that ended it, matters more
                 # Most likely a generator that another thread is reading: that thread closes it (`__next__`).
-                _log.debug("the end of a stream could not be closed", exc_info=True)
+                remark("the end of a stream could not be closed")
 
     # -- the answer ----------------------------------------------------------------------------------------
 
@@ -459,4 +458,4 @@ def _run(settle: Settle, reply: Reply) -> None:
     try:
         settle(reply)
     except Exception:  # noqa: BLE001 - a layer's bug must not hide the answer, nor the other layers' settlement
-        _log.exception("%r failed at the end of a reply", settle)
+        complain("%r failed at the end of a reply", settle)

@@ -10,7 +10,6 @@ and one when it is over.
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 from collections import deque
@@ -22,11 +21,12 @@ from ..middleware import HealthChange
 from ..middleware.log import bound
 from ..pipeline import Secret
 from ..pipeline.closing import Closing
+from ..pipeline.complaints import logger
 from .background import Background
 
 __all__ = ["LogAlert", "WebhookAlert"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 _FIRST_PAUSE = 1.0  # seconds; each further one is twice as long
 
 

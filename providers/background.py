@@ -6,7 +6,6 @@ child's own; it ends when it is closed, or when nobody holds what it works for.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import weakref
@@ -14,9 +13,11 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+from ..pipeline.complaints import logger
+
 __all__ = ["Background"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 # True: something may be due; False: end.
 _Queue: TypeAlias = "SimpleQueue[bool]"
 _AFTER_A_BUG = 10.0

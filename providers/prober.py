@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,11 +15,12 @@ from typing import Any
 from ..middleware import Health
 from ..pipeline import AsyncStack, Clock, ProviderError, Stack
 from ..pipeline.closing import Closing
+from ..pipeline.complaints import logger
 from .background import Background
 
 __all__ = ["Prober", "probes_of"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 
 
 class Prober(Closing):

@@ -10,7 +10,6 @@ providers there are and how they are doing, which is nobody else's affair.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import threading
@@ -21,11 +20,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ..pipeline.closing import Closing
+from ..pipeline.complaints import logger
 from .prometheus import as_prometheus
 
 __all__ = ["StatusServer", "serve_status"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 Status = Mapping[str, Mapping[str, Any]]
 _PATIENCE = 5.0  # seconds that a client may take to ask
 _AT_ONCE = 16  # clients

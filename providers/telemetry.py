@@ -13,7 +13,6 @@ is dead costs its last batches, and at most `exit_timeout` at the end.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import re
 import threading
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 
 from ..pipeline import Secret
 from ..pipeline.closing import Closing
+from ..pipeline.complaints import logger
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Telemetry", "export"]
 
-_log = logging.getLogger("mainstay")
+_log = logger()
 # RFC 9110, 5.1 and 5.5: what a header's name and value may consist of.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="the sources are not here")
 
 
+SECTIONS = ["complete", "layers", "burst", "faults"]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def importable() -> Iterator[None]:
     sys.path.insert(0, str(ROOT))
@@ -31,8 +34,10 @@ def kept() -> list[list[str]]:
 def results(kept: list[list[str]]) -> Any:
     from benchmarks import run
 
-    keep = lambda found: kept.append([*found])  # noqa: E731
-    return run.run(["complete", "burst", "faults"], ["mainstay"], quick=True, say=lambda words: None, keep=keep)
+    def keep(found: dict[str, Any]) -> None:
+        kept.append([*found])
+
+    return run.run(SECTIONS, ["mainstay"], quick=True, say=lambda words: None, keep=keep)
 
 
 @pytest.mark.parametrize("section", ["complete", "burst"])
@@ -40,6 +45,16 @@ def test_both_stacks_are_measured(results: Any, section: str) -> None:
     assert set(results[section]) == {"requests", "mainstay"}
     assert results[section]["requests"]["cpu_ratio"] == 1.0
     assert all(value > 0 for row in results[section].values() for value in row.values())
+
+
+def test_the_layers_are_measured_alone(results: Any) -> None:
+    from benchmarks.layers import TITLES
+
+    rows = results["layers"]
+    assert list(rows) == list(TITLES.values())
+    assert rows[TITLES["requests"]]["percent"] == 100.0
+    # Recording, they make the spans as well. No other order is sure in so short a run.
+    assert rows[TITLES["recording"]]["us"] > rows[TITLES["silent"]]["us"]
 
 
 def test_faults_are_counted(results: Any) -> None:
@@ -55,7 +70,7 @@ def test_faults_are_counted(results: Any) -> None:
 def test_what_there_is_is_kept_after_each_section(results: Any, kept: list[list[str]], tmp_path: Path) -> None:
     from benchmarks import run
 
-    assert [names[3:] for names in kept] == [["complete"], ["complete", "burst"], ["complete", "burst", "faults"]]
+    assert [names[3:] for names in kept] == [SECTIONS[:number] for number in range(1, len(SECTIONS) + 1)]
     (tmp_path / "results.json").write_text("of an earlier run")
     run._write(results, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.md"]
@@ -69,6 +84,19 @@ def test_it_can_be_told(results: Any) -> None:
     told = report.text(results)
     assert "| mainstay | " in told
     assert "### dead primary" in told
+
+
+def test_a_profile_names_files(results: Any) -> None:
+    from benchmarks.bench import Bench
+
+    with Bench(pin=False, say=lambda words: None) as bench:
+        url = bench.url("good", "profile")
+        job = {"do": "profiled", "peer": "mainstay", "primary": url, "backup": url, "stream": False, "seconds": 0.5}
+        found = bench.ask("mainstay", **job)
+    assert found["us"] > 0
+    assert sum(found["shares"].values()) == pytest.approx(1.0)
+    assert any(name.startswith("mainstay/pipeline/") for name in found["shares"])
+    assert not any(name.startswith(("/", "..")) for name in found["shares"])
 
 
 def test_every_stack_has_its_file() -> None:

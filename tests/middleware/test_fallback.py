@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from mainstay.middleware import Fallback
+from mainstay.middleware.strategies import InOrder
 from mainstay.pipeline import (
     GUIDANCE,
     AllRoutesFailed,
+    Call,
     ErrorClass,
     FellBack,
     InvalidRequest,
@@ -242,3 +244,36 @@ def test_a_fallback_pickles() -> None:
     copy = pickle.loads(pickle.dumps(Fallback(Route("a", _answer), content_filter=True)))
     assert copy.content_filter
     assert [route.name for route in copy.routes] == ["a"]
+
+
+# -- subclasses ------------------------------------------------------------------------------------------------
+
+
+class Noting(Fallback):
+    """Goes the way of a Fallback, and notes that it was asked."""
+
+    def handle(self, request: Request) -> Any:
+        request.call.slots["asked"] = request.call.slots.get("asked", 0) + 1
+        return (yield from super().handle(request))
+
+
+def test_a_subclass_with_a_handle_of_its_own_is_driven_by_it(either_world: Any, ask: Request) -> None:
+    first, second = either_world.leaf("from a", Unavailable()), either_world.leaf("from b")
+    stack = either_world.stack([], Noting(Route("a", first), Route("b", second)), clock=VirtualClock())
+    assert [either_world.run(stack, ask).text for _ in range(2)] == ["from a", "from b"]
+    assert [request.call.slots["asked"] for request in first.seen] == [1, 1]
+
+
+class Unruly(InOrder):
+    """A strategy that breaks."""
+
+    def began(self, route: Route) -> Any:
+        raise ZeroDivisionError("a bug")
+
+
+def test_a_strategy_that_breaks_leaves_the_ledger_as_it_was(either_world: Any, ask: Request) -> None:
+    call, leaf = Call(), either_world.leaf("never")
+    stack = either_world.stack([], Fallback(Route("a", leaf), Route("b", leaf), strategy=Unruly()))
+    with pytest.raises(ZeroDivisionError):
+        either_world.run(stack, ask.under(call))
+    assert (call.routes_left, call.forced) == (0, False)
