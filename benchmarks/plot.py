@@ -7,9 +7,18 @@ from typing import Any
 
 from .bench import title
 
-__all__ = ["draw"]
+__all__ = ["draw", "replace"]
 
+_NAMES = ("overhead.png", "overhead.svg")
 _OURS, _THEIRS = "#1f6f8b", "#b8bec4"
+
+
+def replace(results: dict[str, Any], folder: Path) -> None:
+    """Puts the plots of these results in place of those of an earlier run, as far as there is something to draw."""
+    for name in _NAMES:
+        (folder / name).unlink(missing_ok=True)
+    if {"complete", "burst"} <= set(results):
+        draw(results, folder)
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
@@ -40,7 +49,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         place.xaxis.set_visible(False)  # the numbers stand at the bars
         place.tick_params(axis="y", length=0)
     figure.tight_layout()
-    paths = [folder / "overhead.png", folder / "overhead.svg"]
+    paths = [folder / name for name in _NAMES]
     for path in paths:
         figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)

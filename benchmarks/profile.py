@@ -1,8 +1,8 @@
 """Profile: where the time of a call and of a stream goes, file by file; `make profile` writes it to `profile.md`.
 
-A sample is taken after each millisecond of CPU time, and counts for the file whose function runs at that moment; what a
-function has done in C counts for its file. Nothing is measured around each call, which would make many small functions
-look dearer than they are.
+A sample is taken at each tick of the kernel's clock in which CPU time is used, and counts for the file whose function
+runs at that moment; what a function has done in C counts for its file. Nothing is measured around each call: that would
+make many small functions look dearer than they are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
             for peer in peers:
                 url = bench.url("burst-2000" if stream else "good", peer)
                 found = bench.ask(peer, do="profiled", peer=peer, primary=url, backup=url, stream=stream)
-                parts.append(f"## {title(peer)}: {what}, {found['us']:.3g} us of CPU\n")
+                parts.append(f"## {title(peer)}: {what}, {found['us']:.{0 if found['us'] >= 100 else 1}f} us of CPU\n")
                 parts.append(_table(found["shares"]))
                 bench.rest()
     text = "\n".join(parts)

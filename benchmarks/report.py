@@ -66,7 +66,7 @@ REASONS: Mapping[tuple[str, str], str] = {
         "lock around each call, so that under it only one does, and the others wait for it."
     ),
     ("20 % hang, timeout 1 s, alone", "p99_ms"): _ALONE,
-    ("30 % of streams cut, alone", "p99_ms"): _ALONE,
+    ("30 % of streams cut, alone", "p99_ms"): "a stream that breaks off is begun anew; others give up.",
     ("Retry-After 1 s after every tenth answer, alone", "per_answer"): (
         "Of eight threads, up to seven have a request under way when the limit begins; a stack on one thread has none."
     ),
@@ -82,6 +82,10 @@ REASONS: Mapping[tuple[str, str], str] = {
     ),
     ("the same, with a second provider", "p99_ms"): (
         "mainstay waits for a provider that rests no longer than 2 s (`patience`) before it goes to the second one."
+    ),
+    ("a storm of 503s for a second", "p99_ms"): (
+        "mainstay waits for a second try of the first provider before it goes to the next one; others go at once, or "
+        "have no call under way while they wait."
     ),
     ("a storm of 503s for a second", "per_answer"): (
         "A stack on one thread asks less in that second: while it waits for a retry, no other call begins."

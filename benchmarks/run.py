@@ -81,10 +81,13 @@ def main() -> None:
     sections = [word for word in SECTIONS if word in words] or list(SECTIONS)
     peers = [word for word in PEERS if word in words] or list(PEERS)
     given.out.mkdir(parents=True, exist_ok=True)
-    results = run(sections, peers, given.quick, not given.nopin, keep=lambda found: _write(found, given.out))
+
+    def keep(found: dict[str, Any]) -> None:
+        _write(found, given.out)
+        plot.replace(found, given.out)
+
+    results = run(sections, peers, given.quick, not given.nopin, keep=keep)
     print(report.text(results))
-    if {"complete", "burst"} <= set(results):
-        plot.draw(results, given.out)
 
 
 def _write(results: dict[str, Any], folder: Path) -> None:

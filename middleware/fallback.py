@@ -95,8 +95,7 @@ class Fallback(Router):
                 raise ValueError(f"route {path!r} lacks {', '.join(sorted(missing))}, which every request needs")
             if window is not None and route.window is not None and route.window < window:
                 raise ValueError(f"route {path!r} has a window of {route.window} tokens, but {window} are needed")
-        # Whether the first route may be tried before there is a walk; not if a subclass goes its own way.
-        self._at_hand = mid_stream == "raise" and type(self).handle is Fallback.handle
+        self._own_way = type(self).handle is not Fallback.handle
         self._choosy = any(route.lacks for route in self.routes)
 
     @property
@@ -113,7 +112,7 @@ class Fallback(Router):
 
     def __call__(self, request: Request) -> Reply:
         """Runs the router for one request in the calling thread; the walk begins only if the first route fails."""
-        if not self._at_hand or request._call is None:
+        if self.mid_stream != "raise" or self._own_way or request._call is None:
             return super().__call__(request)
         call, waiting = request.call, self._ordered(request)
         outside, route = call.routes_left, waiting[0]
@@ -238,7 +237,7 @@ class Fallback(Router):
         if attempts and (first := attempts[-1].first_event) is not None:
             strategy.answered(route, first - attempts[-1].started, request)
         if reply.outcome is None:
-            reply.on_end(partial(_broke, strategy, route, request))
+            reply.on_end(partial(_broke, strategy, route, request.without_prompt()))
 
     def _place(self, route: Route, request: Request) -> str:
         """What events call a route."""

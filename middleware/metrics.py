@@ -120,7 +120,7 @@ class _Measuring(Around):
         if not self._shown:
             self._shown = True
             meters.look_at(self)
-        call.slots[meters] = True
+        call.slots[meters] = True  # until its end is told
         self.now = call.clock.now
         kept = _Measured(meters, call, contexts.get_current(), call.clock.now())
         call.observe(partial(self._hear, meters, call, kept.around))
@@ -154,6 +154,9 @@ def _over(kept: _Measured, reply: Reply) -> None:
 
 def _ended(kept: _Measured, error: BaseException | None, outcome: Outcome) -> None:
     meters, call, around, started = kept
+    if not call.slots.get(meters):  # its end was told, and that was interrupted
+        return
+    call.slots[meters] = False
     taken = _call(call.clock.now() - started, error, outcome)
     meters.keep(context_of(call) or around, [taken])
 

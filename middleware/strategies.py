@@ -76,7 +76,10 @@ class Strategy:
         """Told when a route has answered: seconds to the first token of a stream, or to a complete reply."""
 
     def failed(self, route: Route, error: ProviderError, request: Request) -> None:
-        """Told when a route has failed, before its first token or after. May run in a garbage collection."""
+        """Told when a route has failed, before its first token or after. May run in a garbage collection.
+
+        After the first token the request has no messages any more: a stream does not keep the prompt.
+        """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

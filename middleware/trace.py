@@ -84,11 +84,15 @@ class TraceCall(Around, Layer):
         if request.stream:
             attributes[names.REQUEST_STREAM] = True
         span = tracer.start_span("mainstay chat", kind=SpanKind.INTERNAL, attributes=attributes)
-        noted: list[Noted] = []
-        call.slots[_SLOT] = within(span)
-        if span.is_recording():
-            call.observe(partial(note, noted), attempts=False)
-        return _Spanned(span, call, noted)
+        kept = _Spanned(span, call, [])
+        try:
+            call.slots[_SLOT] = within(span)
+            if span.is_recording():
+                call.observe(partial(note, kept.noted), attempts=False)
+        except BaseException as error:
+            self.failed(kept, error)
+            raise
+        return kept
 
     def after(self, kept: _Spanned, reply: Reply) -> None:
         """Has the span end with the reply."""

@@ -32,10 +32,10 @@ def complain(words: str, *args: object) -> None:
         args: no prompt, no answer, no key.
     """
     if "logging" in sys.modules:
-        logger().exception(words, *args)
+        logger().exception(words, *args, stacklevel=2)
 
 
 def remark(words: str) -> None:
     """Logs the exception that is being handled, for who looks for the details."""
     if "logging" in sys.modules:
-        logger().debug(words, exc_info=True)
+        logger().debug(words, exc_info=True, stacklevel=2)

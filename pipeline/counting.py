@@ -81,7 +81,8 @@ class Count(Around, Layer):
         if reply.outcome is None:
             reply.on_end(partial(_settle, call, attempt))
         elif reply.outcome is _OK and call.prices is None and not call.observers:  # `_settle` at hand: by far the most
-            attempt.usage, attempt.ended, attempt.outcome = reply.usage, now, "ok"
+            attempt.usage, attempt.events = reply.usage, reply.events_seen
+            attempt.ended, attempt.outcome = now, "ok"
         else:
             _settle(call, attempt, reply)
 
@@ -123,6 +124,8 @@ def _price(prices: PriceTable, attempt: Attempt, reply: Reply) -> None:
 
 
 def _end(call: Call, attempt: Attempt, error: BaseException | None, outcome: Outcome | None = None) -> None:
+    if attempt.ended is not None:  # whoever told of the end was interrupted, and the interrupt is no second end
+        return
     attempt.ended = call.clock.now()
     if isinstance(error, ProviderError) and not isinstance(error, RouteRefused):
         attempt.outcome = "error"

@@ -231,6 +231,8 @@ class Bound(_Driven):
         except BaseException as error:
             steps = self._failed(kept, error) if self._failed is not None else None
             if steps is None:
+                if isinstance(error, StopIteration):  # as in a generator (PEP 479): it would end a caller's own loop
+                    raise RuntimeError("a handler raised StopIteration") from error
                 raise
         return drive(steps, self.handler, request)
 
@@ -391,13 +393,16 @@ async def _before_deadline(result: Any, call: Call) -> Any:
         return result
     import asyncio
 
+    limit = asyncio.timeout(call.time_left)
     try:
-        async with asyncio.timeout(call.time_left) as limit:
+        async with limit:
             return await result
     except TimeoutError as error:
         if not limit.expired():
             raise
         raise call.too_late() from error
+    finally:  # it has the task, that its error, and that this frame
+        del limit
 
 
 _worker: Any = None

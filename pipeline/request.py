@@ -143,6 +143,10 @@ class Request:
             vars(made)["params"] = params if self.under_way else _params(params)
         return made
 
+    def without_prompt(self) -> Request:
+        """The same request, of the same call, without its messages: for what is kept until a stream ends."""
+        return self._with(messages=())
+
     def _with(self, **fields: Any) -> Request:
         twin = _new(type(self))
         known = twin.__dict__

@@ -7,7 +7,6 @@ for the stack, whatever attributes it may have: it is never looked into.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import MethodType
 from typing import Any, TypeVar
 
 from .errors import Problem
@@ -42,6 +41,10 @@ class Through:
         self.timeouts: Timeouts | None = told_by(handler, "timeouts", None, Timeouts)
         self.leaf_count = leaves_of(handler)
 
+    def __call__(self, request: Request) -> Any:
+        """Hands the request on, in whatever way it does."""
+        raise NotImplementedError
+
     def check(self, request: Request) -> tuple[Problem, ...]:
         """What is wrong with the request, as the handler further in sees it."""
         return () if self._check is None else tuple(self._check(request))
@@ -65,8 +68,8 @@ def check_of(handler: Any) -> Any:
 
 
 def direct(handler: Any) -> Any:
-    """What to call in place of a handler: of an object, its method, which Python would look up anew for each call."""
-    return handler.__call__ if callable(handler) and isinstance(handler.__call__, MethodType) else handler
+    """What to call in place of a handler: of one of this kind its method, which Python would look up for each call."""
+    return handler.__call__ if isinstance(handler, Through) else handler
 
 
 def inward(handler: Any) -> Iterator[Any]:

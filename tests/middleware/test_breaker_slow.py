@@ -73,6 +73,17 @@ def test_neither_long_answers_nor_complete_ones_are_slow() -> None:
     assert leaf.calls == 20
 
 
+def test_a_complete_reply_is_never_slow_even_where_a_stream_was_asked_for() -> None:
+    clock = VirtualClock()
+
+    def leaf(request: Request) -> Reply:
+        clock.advance(9.0)
+        return Reply("x")
+
+    stack = Stack([CircuitBreaker(slow=2.0, minimum=2)], leaf, clock=clock)
+    assert [stack(STREAM).text for _ in range(10)] == ["x"] * 10
+
+
 def test_some_slow_ones_among_quick_ones_do_not_open_it() -> None:
     stack, leaf, _ = bench(first=0.1)
     for number in range(20):

@@ -277,3 +277,10 @@ def test_a_strategy_that_breaks_leaves_the_ledger_as_it_was(either_world: Any, a
     with pytest.raises(ZeroDivisionError):
         either_world.run(stack, ask.under(call))
     assert (call.routes_left, call.forced) == (0, False)
+
+
+def test_a_way_that_is_chosen_later_holds(either_world: Any, ask_stream: Request, kit: Any) -> None:
+    fallback = Fallback(Route("a", either_world.leaf(kit.Flow(whole=False))), Route("b", either_world.leaf(kit.Flow())))
+    fallback.mid_stream = "restart"
+    stack = either_world.stack([], fallback, clock=VirtualClock())
+    assert either_world.run(stack, ask_stream, "read").text == "onetwo"

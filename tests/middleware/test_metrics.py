@@ -16,6 +16,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from mainstay.middleware import CircuitBreaker, Cost, Fallback, Metrics, Price, Prices, Retry, Trace, semconv, standard
+from mainstay.middleware.meters import Meters
 from mainstay.pipeline import (
     ModelNotFound,
     ProviderError,
@@ -550,3 +551,18 @@ def test_inside_a_retry_of_the_whole_call_it_is_refused(kit: Any) -> None:
 
 def test_it_pickles() -> None:
     assert pickle.loads(pickle.dumps(Metrics())) == Metrics()
+
+
+def test_a_call_whose_end_is_interrupted_is_measured_once(
+    either_world: Any, ask: Request, metering: Metering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = either_world.stack([Metrics(metering.provider)], lambda request: Reply("x"))
+
+    def interrupted(meters: Meters) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Meters, "record", interrupted)
+        either_world.run(stack, ask)
+    either_world.run(stack, ask)
+    assert [point.count for point in metering.points(semconv.CALL_DURATION)] == [2]

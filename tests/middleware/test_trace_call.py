@@ -12,6 +12,7 @@ from opentelemetry.trace import StatusCode
 from mainstay.middleware import Deadline, Fallback, Retry, Trace, TraceCall
 from mainstay.pipeline import (
     AllRoutesFailed,
+    Call,
     InvalidRequest,
     Partial,
     ProviderError,
@@ -316,3 +317,15 @@ def test_the_call_s_span_has_the_class_of_what_the_caller_sees(tracing: Any, kit
     assert tracing.calls[0].attributes["error.type"] == "unavailable"
     assert "mainstay.route" not in tracing.calls[0].attributes
     assert tracing.calls[0].attributes["mainstay.attempts"] == 2
+
+
+def test_a_span_that_was_started_is_ended_whatever_interrupts(
+    either_world: Any, tracing: Any, ask: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Call, "observe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        either_world.run(either_world.stack([Trace(tracing.provider)], lambda request: Reply("x")), ask)
+    assert [span.name for span in tracing.spans] == ["mainstay chat"]

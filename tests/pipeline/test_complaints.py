@@ -25,7 +25,8 @@ print("logging" in sys.modules)
     [
         ("", "False", 0),
         ("import logging", "True", 0),
-        ("import logging; logging.basicConfig()", "True", 2),  # as an attempt begins, and as it ends
+        # As an attempt begins, and as it ends.
+        ("import logging; logging.basicConfig(format='%(funcName)s: %(message)s')", "True", 2),
     ],
     ids=["without logging", "logging as it is", "logging configured"],
 )
@@ -35,4 +36,5 @@ def test_a_broken_observer_is_told_to_who_looks(first: str, loaded: str, told: i
     )
     assert done.stdout.split() == [loaded]
     assert done.stderr.count("an observer's bug") == told
+    assert done.stderr.count("emit: observer") == told  # where it went wrong, and not where it is logged
     assert bool(done.stderr) == bool(told)

@@ -12,6 +12,7 @@ from mainstay.pipeline import (
     AttemptEnded,
     AttemptsSpent,
     AttemptStarted,
+    Call,
     Chunk,
     CircuitOpen,
     ErrorClass,
@@ -286,3 +287,38 @@ def test_tokens_that_were_told_before_a_stream_broke_are_in_the_ledger(either_wo
     with pytest.raises(Unavailable) as raised:
         either_world.run(either_world.stack([], leaf), Request("m", "hi", stream=True))
     assert [attempt.usage for attempt in raised.value.attempts] == [Usage(7)]
+
+
+def test_an_interrupt_while_the_end_is_told_is_no_second_end(world: Any, ask: Request) -> None:
+    told: list[str] = []
+
+    def listen(event: object) -> None:
+        told.append(type(event).__name__)
+        if isinstance(event, AttemptEnded):
+            raise KeyboardInterrupt
+
+    handler = world.handler(lambda request: Reply("text"))
+    stack = world.stack([], handler)
+    request = ask.under(Call(observers=[listen]))
+    with pytest.raises(KeyboardInterrupt):
+        world.run(stack, request)
+    seen = [(attempt.outcome, attempt.number) for attempt in request.call.attempts]
+    assert (told, seen) == (["AttemptStarted", "AttemptEnded"], [("ok", 1)])
+
+
+@pytest.mark.parametrize("observers", [[], [lambda event: None]], ids=["nobody listens", "somebody listens"])
+def test_a_stream_that_was_read_already_tells_its_events(world: Any, ask: Request, observers: list[Any]) -> None:
+    def read(request: Request) -> Reply:
+        return Reply.stream(Chunk(text=word, finish_reason="stop" if word == "c" else None) for word in "abc").read()
+
+    reply = world.run(world.stack([], world.handler(read), observers=observers), ask)
+    assert [attempt.events for attempt in reply.attempts] == [3]
+
+
+def test_a_handler_that_raises_stop_iteration_does_not_end_the_loop_of_its_caller(world: Any, ask: Request) -> None:
+    def empty(request: Request) -> Reply:
+        return next(iter(()))
+
+    stack = world.stack([], world.handler(empty))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        world.run(stack, ask)

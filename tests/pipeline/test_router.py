@@ -217,3 +217,20 @@ def test_an_async_router_drives_the_routers_below_it_and_leaves_the_original_alo
     assert (driven.leaf_count, driven.driven) == (3, True)
     assert driven.check(ask) == ()
     assert router.routes[1].handler is inner
+
+
+class Refusing(Route):
+    """A route with a check, and a number of leaves, of its own."""
+
+    def check(self, request: Request) -> tuple[Problem, ...]:
+        return (Problem("model", "not here", route=self.name),)
+
+    @property
+    def leaf_count(self) -> int:
+        return 7
+
+
+def test_a_subclass_of_route_is_asked_itself(ask: Request) -> None:
+    router = Router(Refusing("a", lambda request: Reply("x")), Route("b", lambda request: Reply("y")))
+    assert [problem.route for problem in router.check(ask)] == ["a"]
+    assert router.leaf_count == 8

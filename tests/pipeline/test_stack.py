@@ -330,3 +330,13 @@ def test_leaving_a_with_block_closes_the_stack(ask: Request) -> None:
     with Stack([], adapter) as stack:
         assert stack(ask)
     assert adapter.closed == 1
+
+
+def test_the_class_of_a_handler_may_be_changed_later(world: Any, ask: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler:
+        def __call__(self, request: Request) -> Reply:
+            return Reply("before")
+
+    stack = world.stack([], Handler())
+    monkeypatch.setattr(Handler, "__call__", lambda self, request: Reply("after"))
+    assert world.run(stack, ask).text == "after"
