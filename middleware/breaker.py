@@ -188,7 +188,7 @@ class Breaker(Around):
     def after(self, kept: Kept, reply: Reply) -> None:
         """Judges the try by its reply."""
         generation, sent, request = kept
-        if reply.outcome is not _OK or not self._circuit.settle_good(generation, sent, request.call.clock.now()):
+        if reply.outcome is not _OK or not self._circuit.settle_good(generation, sent, request.call.clock.now):
             self._answered(Permit(generation, sent), request, reply)
 
     def failed(self, kept: Kept, error: BaseException) -> None:
@@ -282,7 +282,7 @@ class Breaker(Around):
     def _ended(self, permit: Permit, call: Call, tell: Tell, slow: bool, reply: Reply) -> None:
         if reply.outcome is _OK and not slow:
             usual = permit.lease is None
-            if usual and self._circuit.settle_good(permit.generation, permit.sent, call.clock.now()):
+            if usual and self._circuit.settle_good(permit.generation, permit.sent, call.clock.now):
                 return
             self._settle(permit, call, tell, Verdict.GOOD)
         elif reply.outcome is _OK:

@@ -209,7 +209,7 @@ class Circuit:
             return None
         return generation
 
-    def settle_good(self, generation: int, sent: float, now: float) -> bool:
+    def settle_good(self, generation: int, sent: float, now: Callable[[], float]) -> bool:
         """Brings a permit of the usual kind back, with the usual verdict, if it can be done at once; False if not.
 
         A closed circuit has nothing to tell then, and the queue is spared, which costs more than all the rest.
@@ -220,7 +220,7 @@ class Circuit:
             if self._state != CLOSED or self._dirty or not self._results.empty():
                 return False
             if generation == self._generation and not self._isolated:
-                self._window.add(True, now, sent)
+                self._window.add_good(sent, now)
         finally:
             self._lock.release()
         if not self._results.empty():

@@ -67,7 +67,8 @@ class Deadline(Around, Layer):
         if reply.outcome is None:
             reply.on_end(partial(_give_back, kept))
         else:
-            _give_back(kept)
+            call, outer = kept
+            call.deadline = outer
 
     def failed(self, kept: _Kept, error: BaseException) -> None:
         """Gives the outer deadline back."""

@@ -6,6 +6,8 @@ when it began, and the failures of one bad minute stay together whatever time th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = ["Window"]
 
 # Ten buckets, as Polly and others: the window's edge is then at most a tenth of it out.
@@ -41,14 +43,18 @@ class Window:
             sent: the moment at which the call began, `now` unless given; what has left the window counts for nothing.
             slow: whether it let itself be waited for.
         """
-        if good and not slow and sent is not None and self._since <= sent < self._until:
-            self._good[self._at] += 1  # nothing turns: by far the most calls
-            return
         last = self._turn(now)
         slot = last if sent is None else min(int(sent // self._width), last)
         if slot > last - _BUCKETS:
             (self._good if good else self._bad)[slot % _BUCKETS] += 1
             self._slow[slot % _BUCKETS] += slow
+
+    def add_good(self, sent: float, now: Callable[[], float]) -> None:
+        """Counts a call that went well; `now` tells the moment, and is asked only if the window may have turned."""
+        if self._since <= sent < self._until:
+            self._good[self._at] += 1
+        else:
+            self.add(True, now(), sent)
 
     def counts(self, now: float) -> tuple[int, int]:
         """Good and bad outcomes in the window that ends `now`."""

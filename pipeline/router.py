@@ -42,6 +42,9 @@ class Route:
             Claude up to 4.6 does, llama.cpp, and some models at OpenRouter; others answer anew. Of a router: whether
             all of its routes do.
 
+    Attributes:
+        leaf_count: how many leaf routes it stands for: 1, or those of the router or Stack that it leads to.
+
     Raises:
         ValueError: if the name is empty, a parameter is both dropped and renamed, the window is not positive, or
             a word in `lacks` is unknown.
@@ -86,22 +89,21 @@ class Route:
         object.__setattr__(self, "drop", frozenset(self.drop))
         lacks = check_needs(f"Route({self.name!r}, lacks=...)", self.lacks)
         object.__setattr__(self, "lacks", lacks | told_by(self.handler, "lacks", frozenset()))
-        # What every call would ask again; no fields, for they follow from the others.
-        self._leaf_count: int
+        # What every call would ask again; no fields, for they follow from the others. A subclass may say otherwise.
+        self.leaf_count: int
         self._as_is: bool
         self._check: Any
+        self._checks: bool
         self._send: Any
-        object.__setattr__(self, "_leaf_count", leaves_of(self.handler))
-        object.__setattr__(self, "_check", check_of(self.handler))
         own = type(self).adapt is not Route.adapt
-        as_is = not (own or self.model or self.models or self.params or self.drop or self.rename)
-        object.__setattr__(self, "_as_is", as_is)
-        object.__setattr__(self, "_send", direct(self.handler))
-
-    @property
-    def leaf_count(self) -> int:
-        """How many leaf routes it stands for: 1, or those of the router or Stack that it leads to."""
-        return self._leaf_count
+        check = check_of(self.handler)
+        vars(self).update(
+            leaf_count=leaves_of(self.handler),
+            _as_is=not (own or self.model or self.models or self.params or self.drop or self.rename),
+            _check=check,
+            _checks=check is not None or type(self).check is not Route.check,
+            _send=direct(self.handler),
+        )
 
     def adapt(self, request: Request) -> Request:
         """The request as this route sends it: its model, its parameters, and what was changed."""
@@ -263,7 +265,8 @@ def found_by(routes: Iterable[Route], request: Request) -> tuple[Problem, ...]:
     """What these routes would refuse, all of them."""
     problems: tuple[Problem, ...] = ()
     for route in routes:
-        problems += route.check(request)
+        if route._checks:
+            problems += route.check(request)
     return problems
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mainstay.middleware.window import Window
 
@@ -90,3 +92,17 @@ def test_slow_ones_are_counted_beside() -> None:
     window.add(True, 6.0)
     assert (window.counts(6.0), window.slow(6.0)) == ((2, 1), 2)
     assert window.slow(15.0) == 0
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 30.0), st.floats(0.0, 100.0), st.booleans()), max_size=60))
+def test_a_good_call_counts_alike_by_the_short_way(steps: list[tuple[float, float, bool]]) -> None:
+    short, long, now = Window(60.0), Window(60.0), 0.0
+    for passed, ago, good in steps:
+        now += passed
+        sent = max(0.0, now - ago)
+        if good:
+            short.add_good(sent, lambda now=now: now)  # type: ignore[misc]
+        else:
+            short.add(False, now, sent)
+        long.add(good, now, sent)
+    assert short.counts(now) == long.counts(now)
