@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ..pipeline import Layer, PriceTable, Request, Scope, Steps, Usage
+from ..pipeline import Layer, PriceTable, Request, Scope, Usage
+from ..pipeline.around import Around
 from . import options
 
 __all__ = ["Cost", "KnownPrices", "Price", "Prices"]
@@ -133,7 +134,7 @@ class KnownPrices:
 
 
 @dataclass(frozen=True)
-class Cost(Layer):
+class Cost(Around, Layer):
     """Says by which prices a call is counted: `reply.usage.cost`, `reply.spent.cost`, and `error.spent.cost`.
 
     Args:
@@ -153,8 +154,6 @@ class Cost(Layer):
             raise TypeError(f"Cost(prices=...) needs Prices or KnownPrices, not {type(self.prices).__name__}")
         options.identity(self)
 
-    def handle(self, request: Request) -> Steps:
-        """Writes the prices into the ledger."""
+    def before(self, request: Request) -> None:
+        """Writes the prices into the ledger, and steps aside."""
         request.call.prices = self.prices
-        answer: Any = yield request
-        return answer  # type: ignore[no-any-return]

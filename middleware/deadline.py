@@ -67,8 +67,7 @@ class Deadline(Around, Layer):
         if reply.outcome is None:
             reply.on_end(partial(_give_back, kept))
         else:
-            call, outer = kept
-            call.deadline = outer
+            _give_back(kept)
 
     def failed(self, kept: _Kept, error: BaseException) -> None:
         """Gives the outer deadline back."""

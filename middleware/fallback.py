@@ -122,10 +122,8 @@ class Fallback(Router):
                 call.routes_left += other.leaf_count
             over = self.strategy.began(route)
             reply: Reply = route(request)
-            self._learn(route, request, reply)
-            if over is not None:
-                reply.on_end(partial(_ignoring, over))
-                over = None
+            self._answered(route, request, reply, over)
+            over = None
             return reply
         except ProviderError as error:
             steps = self._walk(request, waiting, error)
@@ -159,10 +157,8 @@ class Fallback(Router):
                         raise lost
                     over = self.strategy.began(route)
                     reply = yield Via(route, request)
-                    self._learn(route, request, reply)
-                    if over is not None:
-                        reply.on_end(partial(_ignoring, over))
-                        over = None
+                    self._answered(route, request, reply, over)
+                    over = None
                     if self.mid_stream != "raise":
                         call.routes_left, call.forced = outside, False
                         # Kept as long as the stream: their tracebacks would keep every frame that led to it.
@@ -230,14 +226,16 @@ class Fallback(Router):
         lacking = [f"{route.name} lacks {', '.join(sorted(needs.intersection(route.lacks)))}" for route in self.routes]
         return f"no route can do what the request needs: {'; '.join(lacking)}"
 
-    def _learn(self, route: Route, request: Request, reply: Reply) -> None:
+    def _answered(self, route: Route, request: Request, reply: Reply, over: Callable[[], object] | None) -> None:
+        """Tells the strategy of a reply; when that is over, it hears so by `over`."""
         strategy, attempts = self.strategy, request.call.attempts
-        if not strategy.learns:
-            return
-        if attempts and (first := attempts[-1].first_event) is not None:
-            strategy.answered(route, first - attempts[-1].started, request)
-        if reply.outcome is None:
-            reply.on_end(partial(_broke, strategy, route, request.without_prompt()))
+        if strategy.learns:
+            if attempts and (first := attempts[-1].first_event) is not None:
+                strategy.answered(route, first - attempts[-1].started, request)
+            if reply.outcome is None:
+                reply.on_end(partial(_broke, strategy, route, request.without_prompt()))
+        if over is not None:
+            reply.on_end(partial(_ignoring, over))
 
     def _place(self, route: Route, request: Request) -> str:
         """What events call a route."""

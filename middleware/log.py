@@ -30,16 +30,15 @@ from ..pipeline import (
     Layer,
     ParametersDoubted,
     ProviderError,
-    Reply,
     Request,
     RetryScheduled,
     RouteDoubted,
     RouteRests,
     RouteSkipped,
     Scope,
-    Steps,
     StreamResumed,
 )
+from ..pipeline.around import Around
 from ..pipeline.complaints import logger
 from ..pipeline.dropping import is_dropping
 from . import options
@@ -51,7 +50,7 @@ _SLOT = "mainstay.log"
 
 
 @dataclass(frozen=True)
-class Log(Layer):
+class Log(Around, Layer):
     """Writes down each attempt (info, or warning if it failed) and each decision (warning).
 
     Args:
@@ -68,8 +67,8 @@ class Log(Layer):
     def __post_init__(self) -> None:
         options.identity(self)
 
-    def handle(self, request: Request) -> Steps:
-        """Listens to one call."""
+    def before(self, request: Request) -> None:
+        """Listens to one call, and steps aside."""
         call = request.call
         slot = (_SLOT, id(self.logger))  # a stack inside a stack writes to the same logger once
         if slot not in call.slots:
@@ -77,8 +76,6 @@ class Log(Layer):
             logger = bound(self.logger)
             if _writes(logger, logging.WARNING):
                 call.observe(_Lines(logger, call, _writes(logger, logging.INFO)))
-        reply: Reply = yield request
-        return reply
 
 
 def bound(given: Any) -> Any:

@@ -123,7 +123,7 @@ class _Measuring(Around):
         call.slots[meters] = True  # until its end is told
         self.now = call.clock.now
         kept = _Measured(meters, call, contexts.get_current(), call.clock.now())
-        call.observe(partial(self._hear, meters, call, kept.around))
+        call.observe(partial(self._hear, kept))
         return kept
 
     def after(self, kept: _Measured, reply: Reply) -> None:
@@ -137,10 +137,10 @@ class _Measuring(Around):
         else:  # it may be the end of a generator in a garbage collection
             _ended(kept, error, Outcome.CLOSED)
 
-    def _hear(self, meters: Meters, call: Call, around: Context, event: Event) -> None:
+    def _hear(self, kept: _Measured, event: Event) -> None:
         measure = _MEASURES.get(type(event))
         if measure is not None:
-            meters.keep(context_of(call) or around, measure(event, meters, self._reasons))
+            kept.meters.keep(context_of(kept.call) or kept.around, measure(event, kept.meters, self._reasons))
 
     def _meet(self) -> None:
         self._meters = meters_of(self._given or metrics.get_meter_provider())

@@ -202,10 +202,7 @@ class Reply(Closing):
         callback must not wait for a lock.
         """
         if self._events is None:
-            try:
-                settle(self)
-            except Exception:  # noqa: BLE001 - as in `_run`
-                complain("%r failed at the end of a reply", settle)
+            _run(settle, self)
             return
         self._settles.append(settle)
         if self.outcome is not None:  # ended by another thread between the two lines
